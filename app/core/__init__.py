@@ -1,0 +1,1 @@
+"""Knows nothing about care: clock, local time, ids, minutes, settings, log."""

@@ -1,0 +1,1 @@
+"""The device beside the door: reader, touches, outbox, sender. Imports nothing of `app`."""

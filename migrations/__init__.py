@@ -1,0 +1,1 @@
+"""Migrations, shipped with the package so that an installed komgick can migrate."""
