@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - the house word for it (ARCHITECTURE: refusal, finding, receipt)
     """The request cannot be carried out."""
 
     code: ClassVar[str] = "refused"

@@ -104,7 +104,8 @@ class Visit:
     def at(self) -> datetime:
         """The start, else the end: every visit has one."""
         at = self.start_at or self.end_at
-        assert at is not None  # a visit without any end does not exist
+        if at is None:
+            raise ValueError("a visit without any end does not exist")
         return at
 
     @property
