@@ -43,7 +43,7 @@ def find_bindir() -> Path:
 
 
 def unprivileged_user(folder: Path) -> pwd.struct_passwd | None:
-    """Whom a server that root starts runs as: the cluster's owner, else komgick, postgres, a new one; None: not root."""
+    """Whom root's server runs as: the cluster's owner, else komgick, postgres, a new user. None when not root."""
     if os.geteuid() != 0:
         return None
     for place in (folder, _roots_folder(folder)):

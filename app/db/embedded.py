@@ -192,7 +192,7 @@ class EmbeddedServer:
                         stderr=log,
                         pass_fds=(lock,),
                         env=_environment(),
-                        preexec_fn=self._become_child(die_with_parent=True),
+                        preexec_fn=self._become_child(die_with_parent=True),  # noqa: PLW1509 -- prepared calls only
                         cwd="/",
                     )
                 started.append(server)
