@@ -13,6 +13,10 @@ from app.facts.statements import Grade, VisitClass
 
 Source = Literal["taps", "manual", "corrected"]
 Status = Literal["complete", "incomplete", "declined", "cancelled"]
+VisitMark = Literal["by_code", "by_hand", "in_share", "times_confirmed", "unconfirmed"]
+"""by_code: the code given instead of a refused tag (row 30). by_hand: an end is stated by hand (row 20). in_share:
+counts in the provider's share of manual visits (row 33). times_confirmed: its times were corrected with a confirmer
+(row 11). unconfirmed: a statement that took effect lacks a confirmer other than its maker (row 33)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,14 @@ class Visit:
     findings: tuple[str, ...] = ()
     """Codes of the findings about this visit, sorted."""
     open_until_at: datetime | None = None
+    stated_service: VisitClass | None = None
+    """The class stated at KOM or by hand; None: not stated, so `service` is the matched plan's, else care."""
+    stated_status: Status = "complete"
+    """The status before declines were looked at, so that they can be looked at again."""
+    marks: tuple[VisitMark, ...] = ()
+    """How the visit came about, for the steps that judge it together with others (VisitMark), sorted."""
+    proposal: tuple[tuple[str, str], ...] = ()
+    """What pairing alone proposes (the next KOM elsewhere; first to last AUTO); shown by a finding, never filled in."""
 
     @property
     def held(self) -> bool:
@@ -118,12 +130,14 @@ class Visit:
 
     @property
     def accepted(self) -> bool:
-        """DOMAIN.md 2.3: both ends known, grade A-C, nothing holds it."""
+        """DOMAIN.md 2.3: both ends known, grade A-C, nothing holds it.
+
+        Grade D is one of `holds` (code `grade_d`) until a person has decided (EVIDENCE.md 1).
+        """
         return (
             self.status in ("complete", "declined")
             and self.start_at is not None
             and self.end_at is not None
-            and self.grade != "D"
             and not self.holds
         )
 

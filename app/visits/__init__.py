@@ -1,0 +1,1 @@
+"""WHAT HAPPENED? From taps and people's statements to visits and their findings."""

@@ -1,0 +1,1 @@
+"""Pure rules: pairing of taps, visits of stays, plans and declines, plausibility, what is accepted."""
