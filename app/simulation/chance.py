@@ -8,11 +8,11 @@ from random import Random
 
 def stream(seed: int, *names: object) -> Random:
     """A random stream of its own for a named thing of a town: what one thing draws never shifts another."""
-    return Random("/".join(map(str, (seed, *names))))
+    return Random("/".join(map(str, (seed, *names))))  # noqa: S311 -- invented people, repeatable by design
 
 
 def spread(number: int, step: float, phase: float = 0.0) -> float:
-    """A value in [0, 1) for a number: consecutive numbers fill the interval evenly, so that shares hold in small towns."""
+    """A value in [0, 1) for a number; consecutive numbers fill the interval evenly: shares hold in small towns."""
     return (number * step + phase) % 1.0
 
 

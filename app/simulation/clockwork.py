@@ -1,4 +1,4 @@
-"""Local times of day as UTC seconds, and seconds as text: integers, because a city has three million of them a month."""
+"""Local times of day as UTC seconds, and seconds as text: integers, for three million a month."""
 
 from __future__ import annotations
 

@@ -23,11 +23,7 @@ def decide_fates(state: UnitMonth, on: date, shifts: list[Shift], chance: Random
     """Sets the fate of every stop of the day, drops those of clients who are away, writes the plan's rows."""
     state.numbers["V"] = 0
     for shift in shifts:
-        kept = []
-        for stop in shift.stops:
-            if _settle(state, on, stop, chance):
-                kept.append(stop)
-        shift.stops[:] = kept
+        shift.stops[:] = [stop for stop in shift.stops if _settle(state, on, stop, chance)]
 
 
 def _settle(state: UnitMonth, on: date, stop: Stop, chance: Random) -> bool:
@@ -41,17 +37,29 @@ def _settle(state: UnitMonth, on: date, stop: Stop, chance: Random) -> bool:
         stop.residents, stop.minutes = present, max(5, stop.minutes * 3 // 5)
     if not stop.planned:
         return stop.fate == "done"
-    luck = chance.random()
-    withdrawn: object = ""
-    start, end = span_of(on, stop)
-    single = len(stop.residents) == 1 and stop.residents[0].partner is None
     if stop.fate == "done" and not stop.need.by_hand:
-        if luck < WITHDRAWN:
-            stop.fate, withdrawn = "withdrawn", text_of(start - 3_600 * (2 + int(chance.random() * 30)))
-        elif luck < WITHDRAWN + MISSED:
-            stop.fate = "missed"
-        elif luck < WITHDRAWN + MISSED + DECLINED and single and stop.need.counts:
-            stop.fate = _declined(chance)
+        stop.fate = _fate(stop, chance)
+    _write_plan(state, on, stop, chance)
+    return True
+
+
+def _fate(stop: Stop, chance: Random) -> str:
+    luck = chance.random()
+    if luck < WITHDRAWN:
+        return "withdrawn"
+    if luck < WITHDRAWN + MISSED:
+        return "missed"
+    # A couple's no is left out: which of the two says it would need a decline of its own.
+    single = len(stop.residents) == 1 and stop.residents[0].partner is None
+    if luck < WITHDRAWN + MISSED + DECLINED and single and stop.need.counts:
+        return _declined(chance)
+    return "done"
+
+
+def _write_plan(state: UnitMonth, on: date, stop: Stop, chance: Random) -> None:
+    """The plan's rows (one per client) and a decline that was said in advance."""
+    start, end = span_of(on, stop)
+    withdrawn = text_of(start - 3_600 * (2 + int(chance.random() * 30))) if stop.fate == "withdrawn" else ""
     for resident in stop.residents:
         state.numbers["V"] += 1
         stop.planned_id = f"{state.unit.unit_id}.V{on}.{state.numbers['V']}"
@@ -65,7 +73,6 @@ def _settle(state: UnitMonth, on: date, stop: Stop, chance: Random) -> bool:
             state.number("N"), stop.residents[0].client_id, state.unit.provider_id, text_of(start), text_of(end),
             stop.need.staff, "in_advance", text_of(noticed), "", "",
         ))  # fmt: skip
-    return True
 
 
 def _declined(chance: Random) -> str:

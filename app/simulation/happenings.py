@@ -70,9 +70,7 @@ def run_day(state: UnitMonth, on: date) -> None:
     _others(state, on, shifts, chance)
 
 
-def _begin(
-    state: UnitMonth, on: date, who: tuple[int, StaffMember], stops: list[Stop], chance: Random
-) -> Round:
+def _begin(state: UnitMonth, on: date, who: tuple[int, StaffMember], stops: list[Stop], chance: Random) -> Round:
     shelf, worker = who
     device = phone_id(state.unit, shelf if state.unit.shares_phones else worker.position, on)
     first = span_of(on, stops[0])[0]
@@ -160,14 +158,10 @@ def _touch(state: UnitMonth, round_: Round, stop: Stop, act: str, second: int) -
 
 def _register(state: UnitMonth, round_: Round, stop: Stop, start: int, end: int) -> None:
     """The touches of a visit, with what people do wrong."""
-    chance, resident = round_.chance, stop.residents[0]
+    chance = round_.chance
     span = (start, end)
-    if stop.need.by_hand:
-        return _by_hand(state, round_, stop, span, "outside_home" if stop.need.kind.service == "care" else "other")
-    if resident.refuses_tag:
-        return _by_hand(state, round_, stop, span, "tag_refused")
-    if state.breakdowns and state.broken_down(start) and chance.random() < 0.6:
-        return _by_hand(state, round_, stop, span, "outage")
+    if reason := _untapped(state, stop, start, chance):
+        return _by_hand(state, round_, stop, span, reason)
     luck = chance.random()
     limit = FORGOTTEN_GICK
     if luck < limit:
@@ -191,6 +185,17 @@ def _register(state: UnitMonth, round_: Round, stop: Stop, start: int, end: int)
     else:
         _put_right(state, round_, stop, kom, luck - limit)
     return None
+
+
+def _untapped(state: UnitMonth, stop: Stop, start: int, chance: Random) -> str:
+    """Why a visit is registered by hand from the start; empty: it is not."""
+    if stop.need.by_hand:
+        return "outside_home" if stop.need.kind.service == "care" else "other"
+    if stop.residents[0].refuses_tag:
+        return "tag_refused"
+    if state.breakdowns and state.broken_down(start) and chance.random() < 0.6:
+        return "outage"
+    return ""
 
 
 def _put_right(state: UnitMonth, round_: Round, stop: Stop, kom: Touch, luck: float) -> None:

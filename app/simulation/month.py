@@ -110,18 +110,15 @@ def plan_of_day(town: Town, on: date) -> list[PlannedStop]:
 
 def taps_of_day(town: Town, on: date) -> list[LiveTap]:
     """What would be tapped in the shifts that begin on a local day, in order of time, mistakes included."""
-    taps = []
+    taps: list[LiveTap] = []
     month = Month.of(on)
     for unit in town.units:
         state = UnitMonth.begin(town, unit, month, breakdowns_of(town, month))
         run_day(state, on)
-        for touch in state.touches:
-            taps.append(
-                LiveTap(
-                    instant(touch.second), touch.act, touch.device_id, touch.tag_uid, touch.staff_id,
-                    touch.service or "care",
-                )
-            )  # fmt: skip
+        taps.extend(
+            LiveTap(instant(t.second), t.act, t.device_id, t.tag_uid, t.staff_id, t.service or "care")
+            for t in state.touches
+        )
     return sorted(taps, key=lambda tap: (tap.at, tap.device_id))
 
 

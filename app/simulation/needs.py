@@ -1,4 +1,4 @@
-"""What help a client needs, as visits of a week: the shapes of Swedish home care, from cleaning to five visits a day."""
+"""What help a client needs, as visits of a week: from cleaning every week to five visits a day."""
 
 from __future__ import annotations
 

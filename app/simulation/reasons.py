@@ -8,7 +8,7 @@ from app.core.month import Month
 from app.facts.statements import EXCESS_REASONS
 from app.simulation.chance import stream
 from app.simulation.clockwork import second_of, text_of
-from app.simulation.rounds import resident_of
+from app.simulation.residents import resident_of
 from app.simulation.town import Town
 
 Row = tuple[object, ...]

@@ -50,7 +50,8 @@ def unit_rows(town: Town, unit: UnitPlace, month: Month) -> Rows:
     rows: Rows = defaultdict(list)
     provider = unit.provider
     rows["units"].append((
-        unit.unit_id, provider.provider_id, unit.name, f"08-465 {unit.number:03d}", f"{unit.unit_id.lower()}@exempel.se",
+        unit.unit_id, provider.provider_id, unit.name, f"08-465 {unit.number:03d}",
+        f"{unit.unit_id.lower()}@example.org",
     ))  # fmt: skip
     team = team_of(town, unit, month)
     for member in team:
@@ -207,7 +208,9 @@ def _catalogue(rows: Rows, town: Town, unit: UnitPlace, month: Month) -> None:
         answers = max(7, len(unit.places) * (40 + int(chance.random() * 30)) // 100)
         rate = round(answers / len(unit.places), 2)
         value = 70 + int(chance.random() * 28)
-        rows["external_indicators"].append((unit.unit_id, indicator, str(year), value, answers, rate, "Brukarundersökning"))
+        rows["external_indicators"].append(
+            (unit.unit_id, indicator, str(year), value, answers, rate, "Brukarundersökning")
+        )
 
 
 def _yes(value: bool) -> str:

@@ -86,7 +86,19 @@ def resident_of(town: Town, place: int, month: Month) -> Resident:
     surname = f"{shared.choice(names.SURNAME_HEADS)}{shared.choice(names.SURNAME_TAILS)}"
     periods = _periods(shared, from_on, to_on)
     couple = first_of_couple(head, unit)
-    return _person(town, place, _client_id(place, generation), (head, head_id, couple), shared, surname, periods)
+    home = _Home(head, head_id, couple, surname, periods)
+    return _person(town, place, _client_id(place, generation), home, shared)
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """What a couple has in common; of a single client its own."""
+
+    head: int
+    head_id: str
+    couple: bool
+    surname: str
+    periods: tuple[OrderPeriod, ...]
 
 
 def _client_id(place: int, generation: int) -> str:
@@ -106,16 +118,8 @@ def _periods(chance: Random, from_on: date, to_on: date) -> tuple[OrderPeriod, .
         start, scale = end + timedelta(days=1), chance.choice((80, 90, 110, 115, 125))
 
 
-def _person(
-    town: Town,
-    place: int,
-    client_id: str,
-    home: tuple[int, str, bool],
-    shared: Random,
-    surname: str,
-    periods: tuple[OrderPeriod, ...],
-) -> Resident:
-    head, head_id, couple = home
+def _person(town: Town, place: int, client_id: str, home: _Home, shared: Random) -> Resident:
+    head, head_id, couple, periods = home.head, home.head_id, home.couple, home.periods
     unit = town.unit_of_place[place]
     own = stream(town.seed, "client", client_id)
     age = 66 + int(own.betavariate(3, 2) * 34) if spread(place, ROOT7, 0.3) > 0.06 else 30 + int(own.random() * 34)
@@ -132,7 +136,7 @@ def _person(
         from_on=periods[0].from_on,
         to_on=periods[-1].to_on,
         dies=place == head and not couple and own.random() < 0.5,
-        name=f"{own.choice(names.GIVEN_OLD)} {surname}",
+        name=f"{own.choice(names.GIVEN_OLD)} {home.surname}",
         birth_date=date(periods[0].from_on.year - age, 1 + int(own.random() * 12), 1 + int(own.random() * 28)),
         site_id=f"H{unit.number:03d}.{house}" if in_house else (f"H.{head_id}" if couple else ""),
         address=f"{street} {door}{floor}",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from math import ceil
+from random import Random
 
 from app.core.month import Month
 from app.simulation.chance import stream
@@ -82,12 +83,13 @@ def plan_of(town: Town, unit: UnitPlace, on: date) -> list[Shift]:
         if not stops:
             continue
         load = sum((stop.minutes + 8) * stop.need.staff for stop in stops)
-        wanted = max(ceil(load / (length * ROUND_FILL)), max(stop.need.staff for stop in stops))
-        workers = _on_duty(town, unit, on, [m for m in carers if m.position not in taken], wanted, index)
+        wanted = max(ceil(load / (length * ROUND_FILL)), *(stop.need.staff for stop in stops))
+        workers = _on_duty(town, unit, (on, index), [m for m in carers if m.position not in taken], wanted)
         if not workers:
             continue
         taken.update(worker.position for worker in workers)
-        _assign(town, unit, (on, index, begins), stops, workers, free_at)
+        chance = stream(town.seed, "plan", unit.unit_id, on.toordinal(), index)
+        _assign(stops, workers, unit.carers, _Clock(begins, chance, free_at))
         stops.sort(key=lambda stop: (stop.start, stop.residents[0].place))
         shifts.append(Shift(("day", "evening", "night")[index], workers, stops))
     return shifts
@@ -122,9 +124,10 @@ def works_by_rota(position: int, on: date) -> bool:
 
 
 def _on_duty(
-    town: Town, unit: UnitPlace, on: date, carers: list[StaffMember], wanted: int, shift: int
+    town: Town, unit: UnitPlace, when: tuple[date, int], carers: list[StaffMember], wanted: int
 ) -> list[StaffMember]:
     """As many as wanted: first whose rota has the day (and this half of the week), then who is called in."""
+    on, shift = when
     week = on.toordinal() // 7
     has_second = unit.number < len(town.units) and second_job_of(town, town.units[unit.number], SECOND_JOB_POSITION)
 
@@ -144,21 +147,21 @@ def _on_duty(
     return sorted(able, key=order)[:wanted]
 
 
-def _assign(
-    town: Town,
-    unit: UnitPlace,
-    when: tuple[date, int, int],
-    stops: list[Stop],
-    workers: list[StaffMember],
-    client_free: dict[int, int],
-) -> None:
+@dataclass(slots=True)
+class _Clock:
+    """When a shift begins, the chance in travel, and when each client's visit before is over."""
+
+    begins: int
+    chance: Random
+    client_free: dict[int, int]
+
+
+def _assign(stops: list[Stop], workers: list[StaffMember], carers: int, clock: _Clock) -> None:
     """Greedy: somebody of the client's own team when free in time, else who is free first."""
-    on, shift, begins = when
-    chance = stream(town.seed, "plan", unit.unit_id, on.toordinal(), shift)
-    free = [begins] * len(workers)
+    chance, client_free = clock.chance, clock.client_free
+    free = [clock.begins] * len(workers)
     places = [-1] * len(workers)
     seat = {worker.position: index for index, worker in enumerate(workers)}
-    carers = unit.carers
     for stop in stops:
         place = stop.residents[0].place
         target = max(stop.need.start, client_free.get(place, 0))
@@ -170,7 +173,7 @@ def _assign(
         while len(chosen) < min(stop.need.staff, len(workers)):
             chosen.append(min((i for i in range(len(workers)) if i not in chosen), key=free.__getitem__))
         travel = 3 + int(chance.random() * 7)
-        start = max(target, max(free[i] + (travel if places[i] >= 0 else 0) for i in chosen))
+        start = max(target, *(free[i] + (travel if places[i] >= 0 else 0) for i in chosen))
         stop.start = -(-start // 5) * 5
         stop.staff = tuple(workers[i] for i in chosen)
         for index in chosen:
@@ -180,6 +183,6 @@ def _assign(
 
 
 def span_of(on: date, stop: Stop) -> tuple[int, int]:
-    """Planned start and end of a stop in seconds since 1970; the length is elapsed time, also on a clock-change night."""
+    """Planned start and end of a stop, seconds since 1970; the length is elapsed time on a clock-change night too."""
     start = second_of(on, stop.start)
     return start, start + stop.minutes * 60

@@ -224,7 +224,9 @@ def _member(town: Town, unit: UnitPlace, position: int, role: str, generation: i
     if first_job is not None:
         person = f"XS{first_job.number:03d}.{DOUBLE_POSITION:02d}"
         chance = stream(town.seed, "staff", person[1:])
-    name = f"{chance.choice(names.GIVEN_STAFF)} {chance.choice(names.SURNAME_HEADS)}{chance.choice(names.SURNAME_TAILS)}"
+    name = (
+        f"{chance.choice(names.GIVEN_STAFF)} {chance.choice(names.SURNAME_HEADS)}{chance.choice(names.SURNAME_TAILS)}"
+    )
     hourly = role == "carer" and spread(unit.number * 23 + position, SILVER) < 0.22
     probation = generation is not None and not hourly and chance.random() < 0.06
     return StaffMember(

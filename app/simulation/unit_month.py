@@ -33,6 +33,11 @@ class Touch:
     service: str
     seq: int = 0
 
+    def row(self) -> tuple[object, ...]:
+        """The row of taps.csv: no SUN value, no signature."""
+        said, received = text_of(self.second), text_of(self.received)
+        return (self.device_id, self.seq, self.act, self.tag_uid, self.staff_id, said, received, "", self.service, "")
+
 
 @dataclass(slots=True)
 class Fix:
@@ -137,10 +142,7 @@ class UnitMonth:
 
     def tap_rows(self) -> list[tuple[object, ...]]:
         """The rows of taps.csv in order of device and seq."""
-        return [
-            (t.device_id, t.seq, t.act, t.tag_uid, t.staff_id, text_of(t.second), text_of(t.received), "", t.service, "")
-            for t in self.touches
-        ]
+        return [touch.row() for touch in self.touches]
 
     def fix_rows(self) -> list[tuple[object, ...]]:
         """The rows of corrections.csv, in order of when they were made."""
