@@ -1,0 +1,194 @@
+"""`db prepare` and `db check` on a server by URL (TCP, passwords), and what check refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.core.settings import Settings
+from app.db.callers import DOOR_LOGINS, Caller
+from app.db.check import check
+from app.db.embedded import EmbeddedServer
+from app.db.engine import Database
+from app.db.opening import open_database, open_unmigrated
+from app.db.prepare import prepare
+from app.refusals import DatabaseUnfit
+
+# Every address of 127/8 is this machine; an unusual one does not meet a PostgreSQL that happens to run here.
+ADDRESS = "127.31.7.23"
+
+
+@pytest.fixture(scope="module")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an owner who is not a superuser, on a server that asks for passwords over TCP."""
+    folder = tmp_path_factory.mktemp("server")
+    for place in (folder.parent, folder):
+        place.chmod(0o711)
+    rules = folder / "pg_hba.conf"
+    rules.write_text("local all all trust\nhost all all 127.0.0.0/8 scram-sha-256\n")
+    rules.chmod(0o644)
+    server = EmbeddedServer(folder / "pg", options={"listen_addresses": ADDRESS, "hba_file": str(rules)}).start()
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute("CREATE ROLE city_owner LOGIN CREATEROLE PASSWORD 'fictional'")
+        connection.execute("CREATE DATABASE care OWNER city_owner")
+    yield f"postgresql://city_owner:fictional@{ADDRESS}:5432/care"
+    server.stop()
+
+
+def environment(url: str, data: Path) -> dict[str, str]:
+    return {**os.environ, "KOMGICK_DATABASE_URL": url, "KOMGICK_DATA": str(data)}
+
+
+def komgick(url: str, data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "app.cli", *arguments]
+    root = Path(__file__).parents[2]
+    return subprocess.run(command, capture_output=True, text=True, env=environment(url, data), cwd=root, check=False)
+
+
+def test_prepare_makes_logins_with_passwords_in_a_private_file(server_url: str, tmp_path: Path) -> None:
+    refused = komgick(server_url, tmp_path, "db", "check")
+    assert refused.returncode == 1
+    assert "login provider is missing: run `komgick db prepare`" in refused.stdout
+    prepared = komgick(server_url, tmp_path, "db", "prepare", "--format", "json")
+    assert prepared.returncode == 0, prepared.stderr
+    assert {"done": "login provider created"} in json.loads(prepared.stdout)
+    secrets = tmp_path / "logins.json"
+    assert secrets.stat().st_mode & 0o777 == 0o600
+    assert set(json.loads(secrets.read_text())) == {login.value for login in DOOR_LOGINS}
+    again = komgick(server_url, tmp_path, "db", "prepare")
+    assert again.returncode == 0, again.stderr
+    checked = komgick(server_url, tmp_path, "db", "check", "--format", "json")
+    assert (checked.returncode, json.loads(checked.stdout)) == (0, []), checked.stderr
+    db = open_database(Settings(data=tmp_path, database_url=server_url))
+    try:
+        with db.transaction(Caller.provider("p1")) as tx:
+            assert tx.execute(text("SELECT session_user::text")).scalar_one() == "provider"
+    finally:
+        db.close()
+
+
+def test_a_lost_password_file_is_noticed_and_prepare_heals_it(server_url: str, tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, database_url=server_url)
+    db = open_unmigrated(settings)
+    try:
+        prepare(db)
+        assert check(db) == []
+        settings.passwords_file.write_text(json.dumps(dict.fromkeys(["provider", "city", "ingest", "auth"], "wrong")))
+        other = Database(server_url, settings)
+        assert any("cannot log in" in problem for problem in check(other))
+        settings.passwords_file.unlink()
+        prepare(db)
+        other.close()
+        assert check(db) == []
+    finally:
+        db.close()
+
+
+def test_a_password_file_that_others_can_read_is_refused(server_url: str, tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, database_url=server_url)
+    settings.passwords_file.write_text("{}")
+    settings.passwords_file.chmod(0o644)
+    db = open_unmigrated(settings)
+    with pytest.raises(DatabaseUnfit, match="can be read by others"):
+        prepare(db)
+    db.close()
+
+
+def test_a_server_that_does_not_answer_is_a_refusal_not_a_traceback(tmp_path: Path) -> None:
+    done = komgick("postgresql://nobody@127.31.7.24:1/none", tmp_path, "db", "check")
+    assert done.returncode == 1
+    assert done.stderr.startswith("database_unfit: the database does not answer")
+
+
+def test_a_fresh_installation_is_fit(database: Database) -> None:
+    assert check(database) == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "complaint"),
+    [
+        ("CREATE TABLE strays (client_id text)", "strays holds data about people without row-level security"),
+        ("CREATE TABLE strays (n int); GRANT SELECT ON strays TO provider", "login provider reads strays"),
+        ("CREATE TABLE strays (n int); GRANT SELECT ON strays TO PUBLIC", "everybody has rights on strays"),
+        ("CREATE TABLE strays (n int); GRANT TRUNCATE ON strays TO city", "login city has TRUNCATE on strays"),
+        ("CREATE VIEW sight AS SELECT 1 AS n", "view sight runs as its owner"),
+        (
+            (
+                "CREATE TABLE strays (client_id text); ALTER TABLE strays ENABLE ROW LEVEL SECURITY;"
+                "GRANT SELECT ON strays TO provider; CREATE POLICY everything ON strays TO provider USING (true)"
+            ),
+            "every provider sees all of strays",
+        ),
+        (
+            (
+                "CREATE TABLE strays (n int); ALTER TABLE strays ENABLE ROW LEVEL SECURITY;"
+                "CREATE POLICY shut ON strays TO city USING (true)"
+            ),
+            "login city has a policy but no rights on strays",
+        ),
+        (
+            (
+                "CREATE TABLE strays (n int); ALTER TABLE strays ENABLE ROW LEVEL SECURITY;"
+                "CREATE POLICY shut ON strays USING (true)"
+            ),
+            "a policy of strays is for everybody",
+        ),
+        ("ALTER ROLE provider BYPASSRLS", "login provider has rights beyond"),
+        ("ALTER ROLE provider NOLOGIN", "login provider may not log in"),
+        ("GRANT CREATE ON SCHEMA komgick TO ingest", "login ingest may create tables"),
+        ("REVOKE USAGE ON SCHEMA komgick FROM ingest", "login ingest may not enter the schema"),
+        ("ALTER ROLE city SET synchronous_commit = off", "synchronous_commit is off for city"),
+        ("ALTER TABLE taps DISABLE TRIGGER refuse_change", "the trigger refuse_change of taps is switched off"),
+        ("GRANT DELETE ON taps TO city", "login city has DELETE on taps"),
+    ],
+)
+def test_check_sees_what_is_wrong(database: Database, harm: str, complaint: str) -> None:
+    with database.owner.connect() as connection:
+        try:
+            connection.exec_driver_sql(harm)
+            connection.commit()
+            problems = check(database)
+        finally:  # logins belong to the whole server, so they are healed for the next test
+            connection.rollback()
+            connection.exec_driver_sql("ALTER ROLE provider NOBYPASSRLS LOGIN; ALTER ROLE city RESET ALL")
+            connection.commit()
+    assert [line for line in problems if complaint in line], problems
+
+
+def test_a_start_is_refused_when_a_wall_is_missing(database: Database, cli_environment: dict[str, str]) -> None:
+    with database.transaction(Caller.batch()) as tx:
+        tx.exec_driver_sql("CREATE TABLE strays (client_id text)")
+    settings = Settings(data=database.settings.data, database_url=cli_environment["KOMGICK_DATABASE_URL"])
+    with pytest.raises(DatabaseUnfit, match="strays holds data about people"):
+        open_database(settings)
+
+
+def test_statements_are_never_changed_not_even_by_the_owner(database: Database) -> None:
+    for harm in ("UPDATE taps SET seq = 1", "DELETE FROM taps", "TRUNCATE taps CASCADE"):
+        with (
+            pytest.raises(DBAPIError, match="statements are never changed"),
+            database.transaction(Caller.batch()) as tx,
+        ):
+            tx.exec_driver_sql(harm)
+
+
+def test_tables_of_a_later_migration_are_as_the_walls_say(make_database: Callable[..., Database]) -> None:
+    db = make_database()
+    with db.transaction(Caller.batch()) as tx:
+        granted = tx.execute(
+            text(
+                "SELECT DISTINCT c.relname FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x"
+                " JOIN pg_roles r ON r.oid = x.grantee"
+                " WHERE c.relnamespace = 'komgick'::regnamespace AND c.relkind IN ('r', 'p') AND r.rolname = 'city'"
+            )
+        ).scalars()
+        assert {"taps", "clients", "visits"} <= set(granted)
