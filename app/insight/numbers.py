@@ -1,0 +1,65 @@
+"""Exact fractions inside, decimals at the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+_TEN_DIGITS = 10**10
+
+
+def ratio(part: int | Fraction, whole: int | Fraction) -> Fraction | None:
+    """part / whole; None, not 0, where the whole is nothing."""
+    return Fraction(part) / Fraction(whole) if whole else None
+
+
+def mean_of(values: Sequence[int | Fraction]) -> Fraction | None:
+    """The arithmetic mean; None of nothing."""
+    return Fraction(sum(values)) / len(values) if values else None
+
+
+def median_of(values: Sequence[int | Fraction]) -> Fraction | None:
+    """The middle value, or the mean of the two middle ones; None of nothing."""
+    if not values:
+        return None
+    ordered, middle = sorted(values), len(values) // 2
+    if len(ordered) % 2:
+        return Fraction(ordered[middle])
+    return Fraction(ordered[middle - 1] + ordered[middle]) / 2
+
+
+def decimal(value: Fraction | int | float | None, digits: int = 10) -> float | None:
+    """The decimal with that many digits nearest to an exact value (half to even), for JSON; None stays None."""
+    if value is None:
+        return None
+    if isinstance(value, float):
+        return round(value, digits)
+    scale = _TEN_DIGITS if digits == 10 else 10**digits
+    return _half_even(value.numerator * scale, value.denominator) / scale
+
+
+def percent(value: Fraction | None, digits: int = 10) -> float | None:
+    """A share as percent."""
+    return None if value is None else decimal(value * 100, digits)
+
+
+def half_up(value: Fraction) -> int:
+    """The nearest whole number, half upwards: how öre are rounded (DOMAIN.md 5)."""
+    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
+
+
+def swedish(value: Fraction | int | None, digits: int = 1) -> str:
+    """A number for people: decimal comma, no digits where it is whole; a dash where undefined."""
+    if value is None:
+        return "–"
+    if Fraction(value).denominator == 1:
+        return str(int(value))
+    scale = 10**digits
+    return f"{half_up(Fraction(value) * scale) / scale:.{digits}f}".replace(".", ",")
+
+
+def _half_even(numerator: int, denominator: int) -> int:
+    whole, rest = divmod(numerator, denominator)
+    if 2 * rest > denominator or (2 * rest == denominator and whole % 2):
+        return whole + 1
+    return whole
