@@ -1,1 +1,3 @@
-"""The device beside the door: reader, touches, outbox, sender. Imports nothing of `app`."""
+"""The device beside the door: reads tags, signs taps, keeps them until the server has them. Imports no `app`."""
+
+__version__ = "0.1.0"
