@@ -1,0 +1,235 @@
+"""The 110 % rule: a client's month with a provider, from ordered to settled, and where each minute went.
+
+    reported = executed + declined        free = min(reported - outside, ceiling)        excess = reported - free
+
+DOMAIN.md 3 has every line of it; `app/months/rules/excess.py` which minutes are the excess. Readings:
+- Dated policies: bands and what counts follow the policy of each day; ceiling, deadline and the like, decided once a
+  month, that of its first day.
+- An approval for more minutes than its reason asked for counts with the asked ones.
+- `declines_count_towards_ceiling` false: compensated declines on ordered days are free beside the ceiling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from app.core.ids import finding_id
+from app.core.localtime import instant_of
+from app.core.month import Month
+from app.facts.accounts import AccountInput, AccountResult, Block, DeclinePart
+from app.facts.derived import Finding, MonthAccount
+from app.facts.registry import Order
+from app.facts.statements import ExcessReason
+from app.months.rules.declined_time import blocks_of_declines, decline_parts, is_possibly_compensated_twice
+from app.months.rules.excess import judge
+from app.months.rules.executed_time import OrderedDays, Setting, blocks_of_stays, minutes_by_day
+from app.months.rules.month_grid import MonthGrid, month_grid
+from app.months.rules.ordered_time import OrderedTime, ceiling, ordered_time
+from app.policies import Policy, PolicyBook
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The figures from reported to unpaid."""
+
+    ceiling: int
+    executed: int
+    declined: int
+    free: int
+    excess: int
+    outside: int
+    reasoned: int
+    approved: int
+    pending: int
+
+    @property
+    def reported(self) -> int:
+        return self.executed + self.declined
+
+    @property
+    def unpaid(self) -> int:
+        return self.excess - self.approved - self.pending
+
+
+def month_account(data: AccountInput, book: PolicyBook) -> AccountResult:
+    """The account of one client, provider and month as known from the input, with its ledger and findings."""
+    grid = month_grid(data.month, book)
+    policy = grid.policy
+    now = ordered_time(data.orders, data.absences, data.month, policy)
+    ordered_minutes, frozen_days = _at_close(data, now, policy)
+    setting = Setting(grid, book, OrderedDays(now.orders_by_day, frozen_days), data.visit_bands)
+    blocks = blocks_of_stays(data.stays, setting)
+    parts: tuple[DeclinePart, ...] = ()
+    if data.declines:
+        executed = dict(data.executed_elsewhere) | minutes_by_day(blocks)
+        parts = decline_parts(data.declines, data.month, executed, policy)
+    unit_id, district = _unit_and_district(data, now, blocks)
+    if parts:
+        blocks += blocks_of_declines(parts, setting, unit_id)
+    limit = _limit(blocks, data.reasons, ordered_minutes, grid)
+    ledger = judge(blocks, limit.excess, limit.approved, limit.pending, policy.declines_count_towards_ceiling)
+    account = _account(data, ordered_minutes, limit, (unit_id, district), (blocks, parts, setting))
+    days_now = now.days(data.month)
+    days = tuple(sorted({*days_now, *(grid.days[day] for day in frozen_days)})) if frozen_days else days_now
+    findings = _findings(data, account, parts, policy, (now.minutes, bool(frozen_days)))
+    return AccountResult(data, account, ledger, findings, parts, days, days_now)
+
+
+def reason_deadline(month: Month, policy: Policy) -> date:
+    """The last day on which a reason for the month's excess is in time."""
+    return month.plus(policy.reason_lag_months).last_on
+
+
+def approved_minutes(reason: ExcessReason) -> int:
+    """What the decision grants: all or a part of the asked minutes; 0 unless approved."""
+    if reason.decision != "approved":
+        return 0
+    return reason.minutes if reason.approved_minutes is None else min(reason.approved_minutes, reason.minutes)
+
+
+def _limit(blocks: list[Block], reasons: tuple[ExcessReason, ...], ordered_minutes: int, grid: MonthGrid) -> Limit:
+    policy = grid.policy
+    top = ceiling(ordered_minutes, policy)
+    executed = declined = outside = declined_inside = 0
+    for block in blocks:
+        if block.fate != "free":
+            continue
+        minutes = block.minutes
+        if block.of == "visit":
+            executed += minutes
+        else:
+            declined += minutes
+            if not block.outside:
+                declined_inside += minutes
+        if block.outside:
+            outside += minutes
+    inside = executed + declined - outside
+    if policy.declines_count_towards_ceiling:
+        free = min(inside, top)
+    else:
+        free = min(inside - declined_inside, top) + declined_inside
+    excess = executed + declined - free
+    mine = [reason for reason in reasons if reason.month == grid.month]
+    if not mine:
+        return Limit(top, executed, declined, free, excess, outside, 0, 0, 0)
+    deadline = reason_deadline(grid.month, policy)
+    in_time = [reason for reason in mine if reason.submitted_on <= deadline]
+    approved = min(excess, sum(approved_minutes(reason) for reason in in_time))
+    undecided = sum(reason.minutes for reason in in_time if reason.decision == "pending")
+    reasoned = min(excess, sum(reason.minutes for reason in mine))
+    pending = min(excess - approved, undecided)
+    return Limit(top, executed, declined, free, excess, outside, reasoned, approved, pending)
+
+
+def _at_close(data: AccountInput, now: OrderedTime, policy: Policy) -> tuple[int, dict[int, str]]:
+    """Ordered minutes that count, and the days (with the order_id then) that count as ordered only as at close."""
+    frozen = data.at_close
+    if not data.is_closed or frozen is None or policy.claw_back_lowered_orders:
+        return now.minutes, {}
+    order_then = {block.on: block.order_id for block in frozen.ledger if block.order_id}
+    first_on = data.month.first_on
+    days = {(on - first_on).days: order_then.get(on, "") for on in frozen.order_days}
+    lost = {day: order_id for day, order_id in days.items() if not now.orders_by_day[day]}
+    return max(now.minutes, frozen.account.ordered_minutes), lost
+
+
+def _unit_and_district(data: AccountInput, now: OrderedTime, blocks: list[Block]) -> tuple[str, str]:
+    """The order's on its last day in the month (of several the last begun), else the unit that executed most."""
+    last: Order | None = None
+    for orders in reversed(now.orders_by_day):
+        if orders:
+            last = orders[-1]
+            break
+    if last is not None:
+        return last.unit_id, last.district
+    if data.at_close is not None and data.at_close.order_days:
+        return data.at_close.account.unit_id, data.at_close.account.district
+    minutes: dict[str, int] = {}
+    for block in blocks:
+        gained = block.minutes if block.fate == "free" else 0
+        minutes[block.unit_id] = minutes.get(block.unit_id, 0) + gained
+    if not minutes:
+        return "", ""
+    return min(minutes, key=lambda unit_id: (-minutes[unit_id], unit_id)), ""
+
+
+def _account(
+    data: AccountInput,
+    ordered_minutes: int,
+    limit: Limit,
+    place: tuple[str, str],
+    counted: tuple[list[Block], tuple[DeclinePart, ...], Setting],
+) -> MonthAccount:
+    blocks, parts, setting = counted
+    grid = setting.grid
+    adjustment = sum(part.minutes for part in data.adjustments)
+    return MonthAccount(
+        month=data.month,
+        client_id=data.client_id,
+        provider_id=data.provider_id,
+        unit_id=place[0],
+        district=place[1],
+        ordered_minutes=ordered_minutes,
+        ceiling_minutes=limit.ceiling,
+        executed_minutes=limit.executed,
+        held_minutes=sum([block.minutes for block in blocks if block.fate == "held"]),
+        declined_compensated_minutes=limit.declined,
+        made_up_offset_minutes=sum(part.offset_minutes for part in parts),
+        reported_minutes=limit.reported,
+        free_minutes=limit.free,
+        excess_minutes=limit.excess,
+        excess_reasoned_minutes=limit.reasoned,
+        excess_approved_minutes=limit.approved,
+        excess_pending_minutes=limit.pending,
+        unpaid_minutes=limit.unpaid,
+        carried_in_minutes=data.carried_in_minutes,
+        adjustment_minutes=adjustment,
+        settled_minutes=limit.free + data.carried_in_minutes + adjustment,
+        visits=sum([1 for stay in data.stays if not stay.held and grid.first <= stay.first < grid.after]),
+        findings_open=data.findings_open,
+        policy_version=setting.book.version,
+        state="closed" if data.is_closed else "attested" if data.attested else "open",
+        known_at=data.known_at,
+    )
+
+
+def _findings(
+    data: AccountInput,
+    account: MonthAccount,
+    parts: tuple[DeclinePart, ...],
+    policy: Policy,
+    ordered_now: tuple[int, bool],
+) -> tuple[Finding, ...]:
+    found = []
+    facts: tuple[tuple[str, str], ...]
+    if account.excess_minutes > account.excess_reasoned_minutes:
+        missing = account.excess_minutes - account.excess_reasoned_minutes
+        deadline = reason_deadline(data.month, policy).isoformat()
+        facts = (("minutes", str(missing)), ("excess_minutes", str(account.excess_minutes)), ("deadline", deadline))
+        found.append(account_finding("excess_without_reason", data, facts))
+    if is_possibly_compensated_twice(parts, account.reported_minutes, account.ordered_minutes, policy):
+        facts = (
+            ("reported_minutes", str(account.reported_minutes)),
+            ("ordered_minutes", str(account.ordered_minutes)),
+            ("declined_minutes", str(account.declined_compensated_minutes)),
+        )
+        found.append(account_finding("possible_double_compensation", data, facts))
+    minutes_now, has_lost_days = ordered_now
+    if minutes_now < account.ordered_minutes or has_lost_days:
+        facts = (("at_close_minutes", str(account.ordered_minutes)), ("now_minutes", str(minutes_now)))
+        found.append(account_finding("order_changed_after_close", data, facts))
+    return tuple(found)
+
+
+def account_finding(code: str, data: AccountInput, facts: tuple[tuple[str, str], ...]) -> Finding:
+    """A finding about an account: once per account and code, at its last minute of the month."""
+    month = data.month
+    return Finding(
+        finding_id=finding_id(code, data.client_id, data.provider_id, str(month)),
+        code=code,
+        at=instant_of(month.next.first_on) - timedelta(minutes=1),
+        client_id=data.client_id,
+        provider_id=data.provider_id,
+        facts=(("month", str(month)), *facts),
+    )
