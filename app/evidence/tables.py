@@ -174,6 +174,8 @@ def _versioned(name: str, key: tuple[str, ...], *columns: Column[Any] | Index) -
         metadata,
         *columns,
         Column("version", Integer, nullable=False),
+        # True: this version only says that the statement is now another provider's; none is current here.
+        Column("moved", Boolean, nullable=False, server_default=text("false")),
         _instant("stored_at"),
         PrimaryKeyConstraint(*key, "version"),
     )

@@ -182,6 +182,7 @@ def _create_visit_statements() -> None:
         sa.Column("staff_count", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("planned_id", "provider_id", "version", name=op.f("pk_planned_visits")),
     )
@@ -205,6 +206,7 @@ def _create_visit_statements() -> None:
         sa.Column("made_up_minutes", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("made_up_on", sa.Date(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("decline_id", "provider_id", "version", name=op.f("pk_declines")),
     )
@@ -226,6 +228,7 @@ def _create_visit_statements() -> None:
         sa.Column("made_by", sa.Text(), server_default="", nullable=False),
         sa.Column("approved_by", sa.Text(), server_default="", nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("manual_id", "provider_id", "version", name=op.f("pk_manual_visits")),
     )
@@ -257,6 +260,7 @@ def _create_corrections() -> None:
         sa.Column("made_by", sa.Text(), server_default="", nullable=False),
         sa.Column("approved_by", sa.Text(), server_default="", nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("correction_id", "version", name=op.f("pk_corrections")),
     )
@@ -275,6 +279,7 @@ def _create_corrections() -> None:
         sa.Column("text", sa.Text(), server_default="", nullable=False),
         sa.Column("state", sa.Text(), server_default="open", nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("dispute_id", "version", name=op.f("pk_disputes")),
     )
@@ -287,6 +292,7 @@ def _create_corrections() -> None:
         sa.Column("by", sa.Text(), server_default="", nullable=False),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("finding_id", "version", name=op.f("pk_resolutions")),
     )
@@ -309,6 +315,7 @@ def _create_months() -> None:
         sa.Column("decided_by", sa.Text(), server_default="", nullable=False),
         sa.Column("decision_note", sa.Text(), server_default="", nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("reason_id", "provider_id", "version", name=op.f("pk_excess_reasons")),
     )
@@ -326,6 +333,7 @@ def _create_months() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("by", sa.Text(), server_default="", nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("provider_id", "month", "version", name=op.f("pk_attests")),
     )
@@ -336,6 +344,7 @@ def _create_months() -> None:
         sa.Column("by", sa.Text(), server_default="", nullable=False),
         sa.Column("hash", sa.Text(), server_default="", nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("month", "version", name=op.f("pk_closes")),
     )
