@@ -12,7 +12,7 @@ import numpy as np
 from app.core.month import Month
 from app.insight.measure import Grouping, Measure, Measured, Source, compute, compute_groups
 from app.insight.numbers import decimal, percent, ratio
-from app.insight.stays import Ints, Stays
+from app.insight.stays import Ints, Stays, different
 from app.insight.windows import Window, fortnights
 from app.refusals import Invalid
 
@@ -125,7 +125,7 @@ def by_code(codes: str, stays: Stays) -> dict[str, Ints]:
     """Rows per unit or provider (`codes` is the column's name)."""
     column: Ints = getattr(stays, codes)
     names: Sequence[str] = getattr(stays, f"{codes}s")
-    return {names[code]: np.flatnonzero(column == code) for code in np.unique(column).tolist()}
+    return {names[code]: np.flatnonzero(column == code) for code in different(column).tolist()}
 
 
 def by_label(codes: str, labels: Mapping[str, str], stays: Stays) -> dict[str, Ints]:

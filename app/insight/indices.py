@@ -17,7 +17,7 @@ from math import log2
 import numpy as np
 
 from app.insight.meetings import Meetings
-from app.insight.stays import Ints
+from app.insight.stays import Flags, Ints, different, different_with_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,9 @@ def indices_by_client(meetings: Meetings) -> dict[int, Indices]:
     """Client index -> its indices, for every client with at least one meeting."""
     if not len(meetings):
         return {}
-    clients, first = np.unique(meetings.client, return_index=True)
-    counts = np.diff(np.append(first, len(meetings)))
+    clients, counts = different_with_counts(meetings.client)
     people = int(meetings.met_person.max()) + 1
-    together, n_i = np.unique(meetings.met_client * people + meetings.met_person, return_counts=True)
+    together, n_i = different_with_counts(meetings.met_client * people + meetings.met_person)
     owner = np.searchsorted(clients, together // people)
     size = len(clients)
     pairs = np.bincount(owner, weights=n_i * (n_i - 1) // 2, minlength=size).astype(np.int64)
@@ -123,30 +122,39 @@ def _sums(owner: Ints, values: Ints, size: int) -> Ints:
 def _counted_too_often(meetings: Meetings, clients: Ints) -> Ints:
     """How often sum of C(n_i, 2) counts a pair of meetings beyond once: pairs that share two or more persons.
 
-    Only meetings with several persons can; their different casts are few, so they are compared cast by cast.
+    Two meetings of two persons share both or fewer than two: so those are pairs of meetings with the same two persons.
+    Clients with larger meetings are few; theirs are compared cast by cast.
     """
+    sizes = np.bincount(meetings.met_meeting, minlength=len(meetings))
+    has_large = np.isin(clients, meetings.client[sizes > 2])
     surplus = np.zeros(len(clients), dtype=np.int64)
-    for client, casts in _casts_of_several(meetings):
-        entries = list(casts.items())
-        extra = 0
-        for index, (cast, times) in enumerate(entries):
-            extra += (len(cast) - 1) * (times * (times - 1) // 2)
-            for other, other_times in entries[index + 1 :]:
-                shared = len(cast & other)
-                if shared > 1:
-                    extra += (shared - 1) * times * other_times
-        surplus[np.searchsorted(clients, client)] = extra
+    owner = np.searchsorted(clients, meetings.client)
+    first = np.flatnonzero((sizes == 2)[meetings.met_meeting] & ~has_large[owner[meetings.met_meeting]])[::2]
+    if len(first):
+        people = int(meetings.met_person.max()) + 1
+        both = meetings.met_person[first] * people + meetings.met_person[first + 1]
+        same, times = different_with_counts(owner[meetings.met_meeting[first]] * people * people + both)
+        surplus = _sums(same // (people * people), times * (times - 1) // 2, len(clients))
+    for client, casts in _casts_of(meetings, has_large[owner] & (sizes > 1)):
+        surplus[np.searchsorted(clients, client)] = _surplus_of(casts)
     return surplus
 
 
-def _casts_of_several(meetings: Meetings) -> Iterator[tuple[int, Counter[frozenset[int]]]]:
-    """Client -> the casts of its meetings with two or more persons, and how often each."""
-    sizes = np.bincount(meetings.met_meeting, minlength=len(meetings))
-    several = np.flatnonzero(sizes[meetings.met_meeting] > 1)
+def _surplus_of(casts: Counter[frozenset[int]]) -> int:
+    entries = list(casts.items())
+    extra = 0
+    for index, (cast, times) in enumerate(entries):
+        extra += (len(cast) - 1) * (times * (times - 1) // 2)
+        for other, other_times in entries[index + 1 :]:
+            extra += max(len(cast & other) - 1, 0) * times * other_times
+    return extra
+
+
+def _casts_of(meetings: Meetings, wanted: Flags) -> Iterator[tuple[int, Counter[frozenset[int]]]]:
+    """Client -> the casts of its wanted meetings, and how often each."""
+    rows = np.flatnonzero(wanted[meetings.met_meeting])
     persons_of: dict[int, list[int]] = defaultdict(list)
-    for meeting, person in zip(
-        meetings.met_meeting[several].tolist(), meetings.met_person[several].tolist(), strict=True
-    ):
+    for meeting, person in zip(meetings.met_meeting[rows].tolist(), meetings.met_person[rows].tolist(), strict=True):
         persons_of[meeting].append(person)
     casts: dict[int, Counter[frozenset[int]]] = defaultdict(Counter)
     for meeting, persons in persons_of.items():
@@ -157,8 +165,9 @@ def _casts_of_several(meetings: Meetings) -> Iterator[tuple[int, Counter[frozens
 def _consecutive_sharing(meetings: Meetings, clients: Ints, people: int) -> Ints:
     """Per client: pairs of consecutive meetings that share a person."""
     keys = meetings.met_meeting * people + meetings.met_person
-    again = np.isin(keys + people, keys, assume_unique=True)
-    earlier = np.unique(meetings.met_meeting[again])
+    place = np.searchsorted(keys, keys + people).clip(max=len(keys) - 1)
+    again = keys[place] == keys + people
+    earlier = different(meetings.met_meeting[again])
     earlier = earlier[earlier + 1 < len(meetings)]
     earlier = earlier[meetings.client[earlier] == meetings.client[earlier + 1]]
     return np.bincount(np.searchsorted(clients, meetings.client[earlier]), minlength=len(clients)).astype(np.int64)

@@ -19,7 +19,7 @@ from app.insight.contacts import ContactPerson, contact_minutes
 from app.insight.indices import Indices, indices_by_client
 from app.insight.meetings import Meetings, meetings_of
 from app.insight.numbers import mean_of, median_of, ratio
-from app.insight.stays import Flags, Ints, Stays
+from app.insight.stays import Flags, Ints, Stays, different
 from app.insight.windows import Window
 
 NO_MEETING = "no_counted_meeting"
@@ -155,7 +155,7 @@ def compute(
     every = source.stays(window) if stays is None else stays
     counted = every.only(measure.counts(every, window, variants))
     meetings = meetings_of(counted)
-    seen = {every.clients[index] for index in np.unique(every.client).tolist()}
+    seen = {every.clients[index] for index in different(every.client).tolist()}
     candidates = frozenset(seen if stays is not None else seen.union(source.ordered_clients(window)))
     indices = {counted.clients[client]: found for client, found in indices_by_client(meetings).items()}
     excluded = measure.excluded(Question(source, window, variants, counted, meetings, candidates))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.insight.stays import Ints, Stays
+from app.insight.stays import Ints, Stays, different
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def meetings_of(stays: Stays) -> Meetings:
     new[1:] = (client[1:] != client[:-1]) | (start_us[1:] >= latest_us[:-1])
     meeting = np.cumsum(new) - 1
     people = int(stays.person.max()) + 1
-    met = np.unique(meeting * people + stays.person[order])
+    met = different(meeting * people + stays.person[order])
     return Meetings(client[new], start_us[new], met // people, met % people)
 
 

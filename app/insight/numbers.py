@@ -10,7 +10,7 @@ _TEN_DIGITS = 10**10
 
 def ratio(part: int | Fraction, whole: int | Fraction) -> Fraction | None:
     """part / whole; None, not 0, where the whole is nothing."""
-    return Fraction(part) / Fraction(whole) if whole else None
+    return Fraction(part, whole) if whole else None
 
 
 def mean_of(values: Sequence[int | Fraction]) -> Fraction | None:

@@ -22,6 +22,22 @@ COUNTED_CLASSES = ("care", "night_patrol")
 COUNTED_ROLE = "carer"
 COUNTED_STATUSES = ("complete", "incomplete", "declined")
 
+
+def different(values: Ints) -> Ints:
+    """The different values in order. By sorting: `numpy.unique` hashes, which is several times slower here."""
+    ordered = np.sort(values)
+    first = np.ones(len(ordered), dtype=np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
+
+
+def different_with_counts(values: Ints) -> tuple[Ints, Ints]:
+    """The different values in order, and how often each occurs."""
+    ordered = np.sort(values)
+    first = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(ordered) else ordered
+    return ordered[first], np.diff(np.append(first, len(ordered)))
+
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

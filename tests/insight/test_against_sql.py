@@ -32,7 +32,8 @@ CREATE TABLE marked AS
        before AS (PARTITION BY client_id ORDER BY s, point, person ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING);
 CREATE TABLE met AS
   SELECT client_id, meeting, person, min(s) OVER (PARTITION BY client_id, meeting) AS s
-  FROM (SELECT *, sum(CASE WHEN joined THEN 0 ELSE 1 END) OVER (PARTITION BY client_id ORDER BY n) AS meeting FROM marked);
+  FROM (SELECT *, sum(CASE WHEN joined THEN 0 ELSE 1 END) OVER (PARTITION BY client_id ORDER BY n) AS meeting
+        FROM marked);
 CREATE TABLE pm AS SELECT DISTINCT client_id, meeting, person, s FROM met;
 """
 PER_CLIENT = """
@@ -61,6 +62,7 @@ def _random_visits(seed: int, count: int, days: int) -> list[Visit]:
         start = first + timedelta(days=chance.randrange(-1, days), minutes=5 * chance.randrange(288))
         length = chance.choice((0, 5, 10, 25, 60))
         gone = chance.random()
+        status = "complete" if 0.05 <= gone <= 0.9 else "incomplete"
         client, person = chance.randrange(12), chance.randrange(9)
         visits.append(
             visit(
@@ -71,11 +73,7 @@ def _random_visits(seed: int, count: int, days: int) -> list[Visit]:
                 person=f"person:p{person}",
                 role=chance.choice(("carer",) * 9 + ("trainee",)),
                 service=chance.choice(("care",) * 8 + ("night_patrol", "meal")),
-                status="cancelled"
-                if chance.random() < 0.03
-                else "incomplete"
-                if gone < 0.05 or gone > 0.9
-                else "complete",
+                status=status if chance.random() < 0.97 else "cancelled",
             )
         )
     return visits

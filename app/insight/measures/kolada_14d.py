@@ -12,7 +12,7 @@ from datetime import date, time
 import numpy as np
 
 from app.insight.measure import NO_MEETING, Measure, Question
-from app.insight.stays import Flags, Ints, Stays
+from app.insight.stays import Flags, Ints, Stays, different, different_with_counts
 from app.insight.windows import Window
 
 _DAYS = 14
@@ -36,7 +36,7 @@ def _excluded(question: Question) -> dict[str, str]:
     born = question.source.birth_dates()
     away = {absence.client_id for absence in question.source.absences(question.window)}
     often = _every_day(question)
-    met = {question.counted.clients[index] for index in np.unique(question.meetings.client).tolist()}
+    met = {question.counted.clients[index] for index in different(question.meetings.client).tolist()}
     why: dict[str, str] = {}
     for client_id in question.candidates:
         birth_date = born.get(client_id)
@@ -76,9 +76,9 @@ def _enough(client: Ints, day: Ints, window: Window) -> list[int]:
     """Client indices with at least two rows on each day."""
     if not len(client):
         return []
-    per_day, count = np.unique(client * window.day_count + day, return_counts=True)
+    per_day, count = different_with_counts(client * window.day_count + day)
     good = per_day[count >= _MEETINGS_A_DAY] // window.day_count
-    owner, days = np.unique(good, return_counts=True)
+    owner, days = different_with_counts(good)
     return [int(index) for index in owner[days == window.day_count]]
 
 
