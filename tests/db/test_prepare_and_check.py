@@ -6,15 +6,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.core.settings import Settings
+from app.db import walls
 from app.db.callers import DOOR_LOGINS, Caller
 from app.db.check import check
 from app.db.embedded import EmbeddedServer
@@ -181,14 +184,45 @@ def test_statements_are_never_changed_not_even_by_the_owner(database: Database) 
             tx.exec_driver_sql(harm)
 
 
-def test_tables_of_a_later_migration_are_as_the_walls_say(make_database: Callable[..., Database]) -> None:
-    db = make_database()
-    with db.transaction(Caller.batch()) as tx:
-        granted = tx.execute(
-            text(
-                "SELECT DISTINCT c.relname FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x"
-                " JOIN pg_roles r ON r.oid = x.grantee"
-                " WHERE c.relnamespace = 'komgick'::regnamespace AND c.relkind IN ('r', 'p') AND r.rolname = 'city'"
-            )
-        ).scalars()
-        assert {"taps", "clients", "visits"} <= set(granted)
+def test_a_table_of_a_later_migration_has_grants_walls_and_trigger(database: Database) -> None:
+    with database.transaction(Caller.batch()) as tx:
+        tx.exec_driver_sql("CREATE TABLE later (provider_id text NOT NULL)")
+        with Operations.context(MigrationContext.configure(tx)):
+            walls.statement("later", sees=walls.own())
+    assert check(database) == []
+    with database.transaction(Caller.provider("p1")) as tx:
+        tx.exec_driver_sql("INSERT INTO later VALUES ('p1')")
+    with pytest.raises(DBAPIError, match="row-level security"), database.transaction(Caller.provider("p1")) as tx:
+        tx.exec_driver_sql("INSERT INTO later VALUES ('p2')")
+    with database.transaction(Caller.provider("p2")) as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM later").scalar_one() == 0
+    with pytest.raises(DBAPIError, match="permission denied"), database.transaction(Caller.auth()) as tx:
+        tx.exec_driver_sql("SELECT count(*) FROM later")
+    with pytest.raises(DBAPIError, match="never changed"), database.transaction(Caller.batch()) as tx:
+        tx.exec_driver_sql("TRUNCATE later")
+
+
+def test_two_municipalities_in_one_database_have_logins_of_their_own(server_url: str, tmp_path: Path) -> None:
+    opened = []
+    for name in ("norrby", "soderby"):
+        settings = Settings.model_validate(
+            {
+                "data": tmp_path / name,
+                "database_url": server_url,
+                "KOMGICK_SCHEMA": name,
+                "login_prefix": f"{name}_",
+            }
+        )
+        db = open_unmigrated(settings)
+        opened.append(db)
+        prepare(db)
+        assert check(db) == []
+    try:
+        with opened[0].transaction(Caller.city()) as tx:
+            assert tx.execute(text("SELECT current_user::text")).scalar_one() == "norrby_city"
+            assert tx.exec_driver_sql("SELECT count(*) FROM taps").scalar_one() == 0
+        with pytest.raises(DBAPIError, match="permission denied"), opened[0].transaction(Caller.city()) as tx:
+            tx.exec_driver_sql("SELECT count(*) FROM soderby.taps")
+    finally:
+        for db in opened:
+            db.close()
