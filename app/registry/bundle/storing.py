@@ -125,9 +125,9 @@ def _compare(run: Run, file: File, table: Table, *, current: str) -> Counts:
         )
     )
     found: Mapping[str, int] = {
-        row.change: row.count
+        row.change: row.rows
         for row in run.connection.execute(
-            text(f"SELECT change, count(*) AS count FROM {diff_name(file)} GROUP BY change")  # noqa: S608 -- as above
+            text(f"SELECT change, count(*) AS rows FROM {diff_name(file)} GROUP BY change")  # noqa: S608 -- as above
         )
     }
     return Counts(found.get("added", 0), found.get("changed", 0), found.get("unchanged", 0))
