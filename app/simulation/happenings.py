@@ -22,6 +22,8 @@ DOUBLE_TAP, WRONG_CLIENT, UNKNOWN_TAG, UNKNOWN_STAFF, BROKEN_TAG = 0.010, 0.0003
 CORRECTED_LATER, CANCELLED_LATER, RESTAFFED_LATER = 0.0010, 0.0003, 0.0003
 OFFLINE_SHIFT = 0.03
 """Shifts in which a phone is without contact for hours."""
+SHORTEST, LONGEST = 300, 7_200
+"""Seconds of a visit."""
 ALARMS_PER_DAY = 0.015
 """Alarm visits per client with an alarm."""
 
@@ -132,7 +134,7 @@ def _length(state: UnitMonth, round_: Round, stop: Stop) -> int:
     if stop.need.counts:
         seconds *= state.share[resident.place]
         seconds += 60 * state.made_up.pop((resident.place, round_.on), 0)
-    return min(150 * 60, max(150, int(seconds)))
+    return min(LONGEST, max(SHORTEST, int(seconds)))
 
 
 def _touch(state: UnitMonth, round_: Round, stop: Stop, act: str, second: int) -> Touch:

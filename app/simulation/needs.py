@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from app.simulation.chance import GOLDEN, PLASTIC, SILVER, spread
+from app.simulation.chance import GOLDEN, SILVER, spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,13 @@ class Need:
 DAILY = frozenset(range(7))
 LIGHT_SHARE, MEDIUM_SHARE = 0.36, 0.70
 """Shares of clients with a few visits a week, with two or three a day; the rest has four or five."""
+LIFTED_FROM, LIFTED_TO = 0.80, 0.822
+"""Of those, who needs two staff at a time: about 4 % of the planned visits."""
+NIGHT_FROM, NIGHT_TO = 0.91, 0.94
+"""Of those, who has night visits."""
 
 
-def needs_of(place: int, chance: Random, couple: bool, night: bool) -> tuple[Need, ...]:
+def needs_of(place: int, chance: Random, couple: bool) -> tuple[Need, ...]:
     """The visits of a client's week; a couple's are longer and serve both."""
     level = spread(place, GOLDEN, 0.11)
     needs: list[Need] = []
@@ -66,9 +70,9 @@ def needs_of(place: int, chance: Random, couple: bool, night: bool) -> tuple[Nee
         _light(needs, chance, couple)
     else:
         heavy = level >= MEDIUM_SHARE
-        staff = 2 if heavy and not couple and spread(place, PLASTIC, 0.55) < 0.07 else 1
-        _daily(needs, chance, 4 + (chance.random() < 0.45) if heavy else 2 + (chance.random() < 0.35), staff)
-        if night and heavy:
+        staff = 2 if LIFTED_FROM <= level < LIFTED_TO and not couple else 1
+        _daily(needs, chance, 4 + (chance.random() < 0.45) if heavy else 2 + (chance.random() < 0.42), staff)
+        if NIGHT_FROM <= level < NIGHT_TO:
             _night(needs, chance)
     if spread(place, SILVER, 0.33) < 0.07 and not couple:
         needs.append(Need(MEAL_BOX, _about(chance, 11 * 60 + 30, 60), 5, DAILY))

@@ -128,7 +128,6 @@ def _person(town: Town, place: int, client_id: str, home: _Home, shared: Random)
     street = names.STREETS[(unit.number * 3 + house) % len(names.STREETS)]
     door = 2 + house * 3 if in_house else 101 + 2 * head % 600
     floor = f", lgh {1001 + 100 * ((head - unit.places.start) % HOUSE_PLACES)}" if in_house else ""
-    night = spread(place, PLASTIC, 0.2) < 0.1
     return Resident(
         place=place,
         client_id=client_id,
@@ -143,7 +142,7 @@ def _person(town: Town, place: int, client_id: str, home: _Home, shared: Random)
         entry_note=own.choice(("", "Ring på, går sakta", "Portkod finns på kontoret", "Nyckel i nyckelskåp", "Hund")),
         protected=spread(place, SILVER, 0.6) < 0.01,
         target_group=own.choice(("65+", "65+", "65+", "65+ demens")) if age >= 65 else "LSS/SoL under 65",
-        needs=needs_of(head, shared, couple, night) if place == head else (),
+        needs=needs_of(head, shared, couple) if place == head else (),
         periods=periods,
         has_alarm=spread(place, ROOT7, 0.1) < 0.3,
         refuses_tag=not couple and spread(place, GOLDEN, 0.71) < 0.006,
