@@ -6,9 +6,10 @@ quarter of a frozen dataclass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -130,14 +131,16 @@ class ClosedMonth:
 
 @dataclass(frozen=True, slots=True)
 class AccountInput:
-    """Everything one client's account with one provider follows from. Rows outside the month do no harm."""
+    """Everything one client's account with one provider follows from. Rows of other months do no harm,
+    except stays: `exists` trusts them."""
 
     month: Month
     client_id: str
     provider_id: str
     orders: tuple[Order, ...] = ()
     stays: tuple[Stay, ...] = ()
-    """Those with minutes or start in the month, in any order."""
+    """Those with minutes or start in the month, no others, in any order (first < month's end, after > month's start or
+    start in the month)."""
     declines: tuple[DeclineOutcome, ...] = ()
     """The month's; and those of other months whose made_up_on is one of the days the month's are linked to."""
     reasons: tuple[ExcessReason, ...] = ()
@@ -176,20 +179,27 @@ class DeclinePart:
         return self.outcome.compensation_minutes - self.offset_minutes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AccountResult:
-    """An account, every minute of it, and what a person must look at. All three come from one computation."""
+    """An account, every minute of it, and what a person must look at. All three come from one computation; the ledger
+    is written out when it is asked for (most accounts of a city never are)."""
 
     data: AccountInput
     account: MonthAccount
-    ledger: tuple[Block, ...]
-    """In order of time; blocks of visits before declines of the same minute."""
     findings: tuple[Finding, ...]
     declines: tuple[DeclinePart, ...]
     order_days: tuple[date, ...]
     """Days that count as ordered."""
     order_days_now: tuple[date, ...]
     """Days with an order as known now: what a close freezes."""
+    reported_by_day: tuple[int, ...]
+    """Reported minutes of each day of the month; their sum is reported."""
+    write_ledger: Callable[[], tuple[Block, ...]]
+
+    @cached_property
+    def ledger(self) -> tuple[Block, ...]:
+        """In order of time; blocks of visits before declines of the same minute."""
+        return self.write_ledger()
 
     @property
     def exists(self) -> bool:
@@ -197,9 +207,8 @@ class AccountResult:
         nothing owed is lost, with an amount carried in or adjusted."""
         data = self.data
         return bool(
-            self.order_days_now
-            or self.order_days
-            or self.ledger
+            self.order_days
+            or data.stays
             or data.has_other_visits
             or self.declines
             or any(reason.month == data.month for reason in data.reasons)

@@ -45,7 +45,7 @@ def decline_parts(
     return tuple(parts)
 
 
-def blocks_of_declines(parts: Iterable[DeclinePart], setting: Setting, unit_id: str) -> list[Block]:
+def blocks_of_declines(parts: Iterable[DeclinePart], setting: Setting) -> list[Block]:
     """Compensated minutes as blocks at their planned start."""
     blocks = []
     for part in parts:
@@ -58,7 +58,7 @@ def blocks_of_declines(parts: Iterable[DeclinePart], setting: Setting, unit_id: 
         blocks.append(
             Block(
                 outcome.decline_id, "decline", "care", cell.on, cell.band, first, first, part.compensated_minutes,
-                "free", outside, order_id, cell.on, cell.band, not outcome.executed_minutes, unit_id,
+                "free", outside, order_id, cell.on, cell.band, not outcome.executed_minutes, "",
             )
         )  # fmt: skip
     return blocks

@@ -10,7 +10,7 @@ month. Readings where the text leaves room:
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -63,51 +63,86 @@ def blocks_of_stays(stays: Iterable[Stay], setting: Setting) -> list[Block]:
     """The month's blocks, each stay cut at the borders of the grid. Fate free (not yet judged), held or flat."""
     blocks: list[Block] = []
     grid = setting.grid
-    month_first, month_after, cells, starts = grid.first, grid.after, grid.cells, grid.starts
     for stay in stays:
         first, after = stay.first, stay.after
-        if first >= month_after or after < month_first or after == month_first != first:
+        if first >= grid.after or after < grid.first or after == grid.first != first:
             continue
-        if first < month_first:
+        if first < grid.first:
             index, start = 0, band_at(first, setting.book)
         else:
-            index = bisect_right(starts, first) - 1
-            start = (cells[index].on, cells[index].band)
-        if stay.service not in COUNTED_CLASSES:
-            if first >= month_first and not stay.held:
-                days = setting.ordered.of(stay.service)
-                blocks.append(_block(stay, cells[index], (first, after), start, days)._replace(fate="flat"))
-            continue
-        last, position = min(after, month_after), max(first, month_first)
-        days = setting.ordered.of(stay.service)
-        while True:
-            cell = cells[index]
-            end = min(last, cell.after)
-            if _stands(stay, cell, setting.visit_bands):
-                block = _block(stay, cell, (position, end), start, days)
-                if block.minutes or block.begins:
-                    blocks.append(block)
-            elif position == first and not stay.held and _is_paid_all_the_same(stay, cell):
-                blocks.append(_block(stay, cell, (position, end), start, days)._replace(fate="flat"))
-            if end == last:
-                break
-            position, index = end, index + 1
+            index = bisect_right(grid.starts, first) - 1
+            start = (grid.cells[index].on, grid.cells[index].band)
+        if stay.service in COUNTED_CLASSES:
+            blocks += _pieces(stay, index, start, setting)
+        elif first >= grid.first and not stay.held:
+            days = setting.ordered.of(stay.service)
+            blocks.append(_block(stay, grid.cells[index], (first, after), start, days)._replace(fate="flat"))
     return blocks
 
 
-def executed_by_day(stays: Iterable[Stay], grid: MonthGrid, book: PolicyBook) -> dict[date, int]:
+def _pieces(stay: Stay, index: int, start: tuple[date, str], setting: Setting) -> Iterator[Block]:
+    """A stay's blocks from its first cell in the month on."""
+    grid = setting.grid
+    last, position = min(stay.after, grid.after), max(stay.first, grid.first)
+    days = setting.ordered.of(stay.service)
+    while True:
+        cell = grid.cells[index]
+        end = min(last, cell.after)
+        block = _block(stay, cell, (position, end), start, days)
+        if _stands(stay, cell, setting.visit_bands):
+            if block.minutes or block.begins:
+                yield block
+        elif block.begins and not stay.held and (cell.policy.second_staff_counts or not stay.second):
+            yield block._replace(fate="flat")
+        if end == last:
+            return
+        position, index = end, index + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """The sums of an account's stays."""
+
+    by_day: list[int]
+    """Executed minutes per day of the month."""
+    held: int
+    visits: int
+    """Accepted visits of any class by month of start."""
+
+
+def executed_time(stays: Sequence[Stay], setting: Setting) -> Executed:
+    """The sums of `blocks_of_stays`. A stay that lies in one day and counts whatever its band needs no block."""
+    grid = setting.grid
+    day_ends, plain, month_first = grid.day_ends, grid.plain_classes, grid.first
+    by_day = [0] * len(day_ends)
+    cut: list[Stay] = []
+    visits = 0
+    for stay in stays:
+        _, first, after, service, held, _, _, share = stay
+        if held or share is not None or first < month_first or service not in plain:
+            cut.append(stay)
+            continue
+        day = bisect_right(day_ends, first)
+        if day < len(day_ends) and after <= day_ends[day]:
+            by_day[day] += after - first
+            visits += 1
+        else:
+            cut.append(stay)
+    held_minutes = 0
+    if cut:
+        visits += sum(not stay.held and month_first <= stay.first < grid.after for stay in cut)
+        for block in blocks_of_stays(cut, setting):
+            if block.fate == "free":
+                by_day[bisect_right(day_ends, block.first)] += block.minutes
+            elif block.fate == "held":
+                held_minutes += block.minutes
+    return Executed(by_day, held_minutes, visits)
+
+
+def executed_by_day(stays: Sequence[Stay], grid: MonthGrid, book: PolicyBook) -> dict[date, int]:
     """Executed minutes per local day of a month: what a made-up link of another month asks for."""
-    always = OrderedDays([()] * len(grid.days), {})
-    return minutes_by_day(blocks_of_stays(stays, Setting(grid, book, always)))
-
-
-def minutes_by_day(blocks: Iterable[Block]) -> dict[date, int]:
-    """Executed minutes per local day of blocks not yet judged."""
-    by_day: dict[date, int] = {}
-    for block in blocks:
-        if block.fate == "free":
-            by_day[block.on] = by_day.get(block.on, 0) + block.minutes
-    return by_day
+    executed = executed_time(stays, Setting(grid, book, OrderedDays([()] * len(grid.days), {})))
+    return {on: minutes for on, minutes in zip(grid.days, executed.by_day, strict=True) if minutes}
 
 
 def _stands(stay: Stay, cell: Cell, visit_bands: frozenset[tuple[str, str]]) -> bool:
@@ -118,10 +153,6 @@ def _stands(stay: Stay, cell: Cell, visit_bands: frozenset[tuple[str, str]]) -> 
     if stay.service == "night_patrol" and not policy.night_patrol_counts:
         return False
     return policy.per_visit_band_counts or (stay.service, cell.band) not in visit_bands
-
-
-def _is_paid_all_the_same(stay: Stay, cell: Cell) -> bool:
-    return not (stay.second and not cell.policy.second_staff_counts)
 
 
 def _block(

@@ -39,6 +39,10 @@ class MonthGrid:
     days: tuple[date, ...]
     cells: tuple[Cell, ...]
     starts: tuple[int, ...]
+    day_ends: tuple[int, ...]
+    """Epoch minute after each day's last one."""
+    plain_classes: frozenset[str]
+    """Classes whose accepted minutes all count, whatever the band and however many carers: no cell need be asked."""
     policy: Policy
     """Valid on the month's first day: for what is decided once a month (ceiling, deadlines)."""
 
@@ -82,7 +86,18 @@ def _make(month: Month, book: PolicyBook) -> MonthGrid:
     starts = tuple(sorted(borders))
     ends = (*starts[1:], after)
     cells = tuple(Cell(first, end, *borders[first]) for first, end in zip(starts, ends, strict=True))
-    return MonthGrid(month, starts[0], after, days, cells, starts, book.on(month.first_on))
+    day_ends = tuple(epoch_minute(instant_of(on + timedelta(days=1))) for on in days)
+    return MonthGrid(
+        month, starts[0], after, days, cells, starts, day_ends, _plain_classes(cells), book.on(month.first_on)
+    )
+
+
+def _plain_classes(cells: tuple[Cell, ...]) -> frozenset[str]:
+    policies = [cell.policy for cell in cells]
+    if not all(policy.per_visit_band_counts and policy.second_staff_counts for policy in policies):
+        return frozenset()
+    night_patrol = all(policy.night_patrol_counts for policy in policies)
+    return frozenset({"care", "night_patrol"} if night_patrol else {"care"})
 
 
 def _band(at: time, policy: Policy) -> str:

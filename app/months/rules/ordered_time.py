@@ -25,9 +25,11 @@ class OrderedTime:
     orders_by_day: tuple[tuple[Order, ...], ...]
     """One entry per day of the month, in order of (valid_from, order_id)."""
 
-    def days(self, month: Month) -> tuple[date, ...]:
-        """The days with any order."""
-        return tuple(on for on, orders in zip(month.days(), self.orders_by_day, strict=True) if orders)
+    def days(self, days: tuple[date, ...]) -> tuple[date, ...]:
+        """Those of the month's days that have any order."""
+        if all(self.orders_by_day):
+            return days
+        return tuple(on for on, orders in zip(days, self.orders_by_day, strict=True) if orders)
 
 
 def ordered_time(orders: Sequence[Order], absences: Sequence[Absence], month: Month, policy: Policy) -> OrderedTime:
@@ -46,9 +48,8 @@ def ordered_time(orders: Sequence[Order], absences: Sequence[Absence], month: Mo
             continue
         start = max((order.valid_from - first_on).days, 0)
         after = (last - first_on).days + 1
-        for day in range(start, after):
-            by_day[day] = (*by_day[day], order) if by_day[day] else (order,)
         days = after - start
+        by_day[start:after] = [(*before, order) for before in by_day[start:after]] if any(by_day) else [(order,)] * days
         if policy.absence_lowers_ordered:
             days -= _absent_days(absences, first_on, start, after)
         numerator += days * (order.minutes_per_month or 0) + days * (order.minutes_per_day or 0) * count

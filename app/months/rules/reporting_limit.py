@@ -11,19 +11,18 @@ DOMAIN.md 3 has every line of it; `app/months/rules/excess.py` which minutes are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 
 from app.core.ids import finding_id
 from app.core.localtime import instant_of
 from app.core.month import Month
 from app.facts.accounts import AccountInput, AccountResult, Block, DeclinePart
 from app.facts.derived import Finding, MonthAccount
-from app.facts.registry import Order
 from app.facts.statements import ExcessReason
 from app.months.rules.declined_time import blocks_of_declines, decline_parts, is_possibly_compensated_twice
 from app.months.rules.excess import judge
-from app.months.rules.executed_time import OrderedDays, Setting, blocks_of_stays, minutes_by_day
+from app.months.rules.executed_time import Executed, OrderedDays, Setting, blocks_of_stays, executed_time
 from app.months.rules.month_grid import MonthGrid, month_grid
 from app.months.rules.ordered_time import OrderedTime, ceiling, ordered_time
 from app.policies import Policy, PolicyBook
@@ -59,21 +58,26 @@ def month_account(data: AccountInput, book: PolicyBook) -> AccountResult:
     now = ordered_time(data.orders, data.absences, data.month, policy)
     ordered_minutes, frozen_days = _at_close(data, now, policy)
     setting = Setting(grid, book, OrderedDays(now.orders_by_day, frozen_days), data.visit_bands)
-    blocks = blocks_of_stays(data.stays, setting)
+    executed = executed_time(data.stays, setting)
     parts: tuple[DeclinePart, ...] = ()
     if data.declines:
-        executed = dict(data.executed_elsewhere) | minutes_by_day(blocks)
-        parts = decline_parts(data.declines, data.month, executed, policy)
-    unit_id, district = _unit_and_district(data, now, blocks)
-    if parts:
-        blocks += blocks_of_declines(parts, setting, unit_id)
-    limit = _limit(blocks, data.reasons, ordered_minutes, grid)
-    ledger = judge(blocks, limit.excess, limit.approved, limit.pending, policy.declines_count_towards_ceiling)
-    account = _account(data, ordered_minutes, limit, (unit_id, district), (blocks, parts, setting))
-    days_now = now.days(data.month)
-    days = tuple(sorted({*days_now, *(grid.days[day] for day in frozen_days)})) if frozen_days else days_now
+        by_day = dict(data.executed_elsewhere) | dict(zip(grid.days, executed.by_day, strict=True))
+        parts = decline_parts(data.declines, data.month, by_day, policy)
+    declined = blocks_of_declines(parts, setting)
+    is_ordered = [bool(orders) or day in frozen_days for day, orders in enumerate(now.orders_by_day)]
+    limit = _limit(_sums(executed, declined, is_ordered), data.reasons, ordered_minutes, grid)
+
+    def write_ledger() -> tuple[Block, ...]:
+        blocks = blocks_of_stays(data.stays, setting) + declined
+        return judge(blocks, limit.excess, limit.approved, limit.pending, policy.declines_count_towards_ceiling)
+
+    account = _account(data, ordered_minutes, limit, (*_unit_and_district(data, now, setting), book.version), executed)
+    account = replace(account, made_up_offset_minutes=sum(part.offset_minutes for part in parts)) if parts else account
+    days_now = now.days(grid.days)
+    days = tuple(on for on, yes in zip(grid.days, is_ordered, strict=True) if yes) if frozen_days else days_now
     findings = _findings(data, account, parts, policy, (now.minutes, bool(frozen_days)))
-    return AccountResult(data, account, ledger, findings, parts, days, days_now)
+    reported = tuple(_with_declined(executed.by_day, declined, data.month))
+    return AccountResult(data, account, findings, parts, days, days_now, reported, write_ledger)
 
 
 def reason_deadline(month: Month, policy: Policy) -> date:
@@ -88,28 +92,43 @@ def approved_minutes(reason: ExcessReason) -> int:
     return reason.minutes if reason.approved_minutes is None else min(reason.approved_minutes, reason.minutes)
 
 
-def _limit(blocks: list[Block], reasons: tuple[ExcessReason, ...], ordered_minutes: int, grid: MonthGrid) -> Limit:
+def _with_declined(by_day: list[int], declined: list[Block], month: Month) -> list[int]:
+    for block in declined:
+        by_day[(block.on - month.first_on).days] += block.minutes
+    return by_day
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Reported minutes, split as the limit asks."""
+
+    executed: int
+    executed_outside: int
+    declined: int
+    declined_outside: int
+
+
+def _sums(executed: Executed, declined: list[Block], is_ordered: list[bool]) -> Sums:
+    outside = 0
+    if not all(is_ordered):
+        outside = sum(minutes for minutes, inside in zip(executed.by_day, is_ordered, strict=True) if not inside)
+    if not declined:
+        return Sums(sum(executed.by_day), outside, 0, 0)
+    declined_outside = sum(block.minutes for block in declined if block.outside)
+    return Sums(sum(executed.by_day), outside, sum(block.minutes for block in declined), declined_outside)
+
+
+def _limit(sums: Sums, reasons: tuple[ExcessReason, ...], ordered_minutes: int, grid: MonthGrid) -> Limit:
     policy = grid.policy
     top = ceiling(ordered_minutes, policy)
-    executed = declined = outside = declined_inside = 0
-    for block in blocks:
-        if block.fate != "free":
-            continue
-        minutes = block.minutes
-        if block.of == "visit":
-            executed += minutes
-        else:
-            declined += minutes
-            if not block.outside:
-                declined_inside += minutes
-        if block.outside:
-            outside += minutes
-    inside = executed + declined - outside
+    executed, declined = sums.executed, sums.declined
+    executed_inside, declined_inside = executed - sums.executed_outside, declined - sums.declined_outside
     if policy.declines_count_towards_ceiling:
-        free = min(inside, top)
+        free = min(executed_inside + declined_inside, top)
     else:
-        free = min(inside - declined_inside, top) + declined_inside
+        free = min(executed_inside, top) + declined_inside
     excess = executed + declined - free
+    outside = sums.executed_outside + sums.declined_outside
     mine = [reason for reason in reasons if reason.month == grid.month]
     if not mine:
         return Limit(top, executed, declined, free, excess, outside, 0, 0, 0)
@@ -134,19 +153,15 @@ def _at_close(data: AccountInput, now: OrderedTime, policy: Policy) -> tuple[int
     return max(now.minutes, frozen.account.ordered_minutes), lost
 
 
-def _unit_and_district(data: AccountInput, now: OrderedTime, blocks: list[Block]) -> tuple[str, str]:
+def _unit_and_district(data: AccountInput, now: OrderedTime, setting: Setting) -> tuple[str, str]:
     """The order's on its last day in the month (of several the last begun), else the unit that executed most."""
-    last: Order | None = None
     for orders in reversed(now.orders_by_day):
         if orders:
-            last = orders[-1]
-            break
-    if last is not None:
-        return last.unit_id, last.district
+            return orders[-1].unit_id, orders[-1].district
     if data.at_close is not None and data.at_close.order_days:
         return data.at_close.account.unit_id, data.at_close.account.district
     minutes: dict[str, int] = {}
-    for block in blocks:
+    for block in blocks_of_stays(data.stays, setting):
         gained = block.minutes if block.fate == "free" else 0
         minutes[block.unit_id] = minutes.get(block.unit_id, 0) + gained
     if not minutes:
@@ -155,15 +170,9 @@ def _unit_and_district(data: AccountInput, now: OrderedTime, blocks: list[Block]
 
 
 def _account(
-    data: AccountInput,
-    ordered_minutes: int,
-    limit: Limit,
-    place: tuple[str, str],
-    counted: tuple[list[Block], tuple[DeclinePart, ...], Setting],
+    data: AccountInput, ordered_minutes: int, limit: Limit, place: tuple[str, str, str], executed: Executed
 ) -> MonthAccount:
-    blocks, parts, setting = counted
-    grid = setting.grid
-    adjustment = sum(part.minutes for part in data.adjustments)
+    adjustment = sum([part.minutes for part in data.adjustments])
     return MonthAccount(
         month=data.month,
         client_id=data.client_id,
@@ -173,9 +182,9 @@ def _account(
         ordered_minutes=ordered_minutes,
         ceiling_minutes=limit.ceiling,
         executed_minutes=limit.executed,
-        held_minutes=sum([block.minutes for block in blocks if block.fate == "held"]),
+        held_minutes=executed.held,
         declined_compensated_minutes=limit.declined,
-        made_up_offset_minutes=sum(part.offset_minutes for part in parts),
+        made_up_offset_minutes=0,
         reported_minutes=limit.reported,
         free_minutes=limit.free,
         excess_minutes=limit.excess,
@@ -186,9 +195,9 @@ def _account(
         carried_in_minutes=data.carried_in_minutes,
         adjustment_minutes=adjustment,
         settled_minutes=limit.free + data.carried_in_minutes + adjustment,
-        visits=sum([1 for stay in data.stays if not stay.held and grid.first <= stay.first < grid.after]),
+        visits=executed.visits,
         findings_open=data.findings_open,
-        policy_version=setting.book.version,
+        policy_version=place[2],
         state="closed" if data.is_closed else "attested" if data.attested else "open",
         known_at=data.known_at,
     )
@@ -222,13 +231,18 @@ def _findings(
     return tuple(found)
 
 
+def last_minute(month: Month) -> datetime:
+    """Where findings about an account stand."""
+    return instant_of(month.next.first_on) - timedelta(minutes=1)
+
+
 def account_finding(code: str, data: AccountInput, facts: tuple[tuple[str, str], ...]) -> Finding:
     """A finding about an account: once per account and code, at its last minute of the month."""
     month = data.month
     return Finding(
         finding_id=finding_id(code, data.client_id, data.provider_id, str(month)),
         code=code,
-        at=instant_of(month.next.first_on) - timedelta(minutes=1),
+        at=last_minute(month),
         client_id=data.client_id,
         provider_id=data.provider_id,
         facts=(("month", str(month)), *facts),
