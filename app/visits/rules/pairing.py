@@ -10,7 +10,7 @@ Readings chosen where DOMAIN.md leaves a doubt:
 - the fold (row 7) looks at the stated act and is judged before employment: a repeat is the same touch as the kept one;
 - a single GICK at another client than the open KOM is `wrong_client_gick` instead of `gick_without_kom`;
 - the KOM elsewhere is the proposed end only within `pair_limit`; row 10's 16 h is `open_until_h`;
-- limits are those of the policy on the local day of the earlier tap.
+- limits are those of the policy on the local day of the earlier tap (rows 7, 21: of the later one).
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def pair_taps(taps: Sequence[Tap], directory: Directory, book: PolicyBook) -> Pa
 
 
 class _Kept(NamedTuple):
-    """A kept tap with whose tag it was, where its stay stands in the list, and until when it is looked back at."""
+    """A kept tap with whose tag it was, where its stay stands in the list, and until when a later tap may meet it
+    (pairing for a KOM, reversal for a single GICK)."""
 
     tap: Tap
     clients: tuple[str, ...]
@@ -116,7 +117,9 @@ class _Walk:
         self.employed = employment is not None
         self.staff_provider = employment.provider_id if employment else ""
         self.repeat = timedelta(seconds=policy.repeat_s)
-        self.touch = timedelta(seconds=max(policy.repeat_s, policy.move_s))
+        self.move = timedelta(seconds=policy.move_s)
+        self.touch = max(self.repeat, self.move)
+        self.open_until = timedelta(hours=policy.open_until_h)
         self.pair_limit = timedelta(hours=policy.pair_limit_h)
 
     def outside(self, code: str, tap: Tap, clients: tuple[str, ...]) -> None:
@@ -187,9 +190,9 @@ class _Walk:
         if opened is not None and tap.at > opened.until:
             self.stay_single(opened, None)
             self.open = opened = None
-        left = self.take_ended(tap, clients)
+        left = self.take_ended(tap, clients) if self.ended else None
         code = "gick_without_kom" if left is not None or opened is None else "wrong_client_gick"
-        kept = self.keep(tap, clients, timedelta(hours=self.policy.open_until_h))
+        kept = self.keep(tap, clients, max(self.open_until, self.touch))
         self.lone = kept
         self.stays[kept.slot] = Stay(
             tap.staff_id, None, tap, clients, code, left=left.tap if left else None, moves=self.moves_of(tap)
@@ -198,15 +201,16 @@ class _Walk:
 
     def leave(self, tap: Tap, clients: tuple[str, ...], opened: _Kept) -> None:
         """The end of the open stay; a third AUTO that was not alone and a reversed act are known by now."""
-        self.take_ended(tap, clients)
+        if self.ended:
+            self.take_ended(tap, clients)
         if self.retried is not None:
             self.point(self.retried, opened.tap, single=False)
         kept = self.keep(tap, clients, self.touch, slot=opened.slot)
         self.open = self.reversing = self.retried = None
         self.stays[opened.slot] = Stay(
-            tap.staff_id, opened.tap, tap, opened.clients, moves=self.moves_of(opened.tap, tap)
+            tap.staff_id, opened.tap, tap, opened.clients, moves=self.moves_of(opened.tap, tap) if self.moved else ()
         )
-        quiet = kept.tap.at + self.touch
+        quiet = kept.until
         for pending in self.ended.values():
             quiet = max(quiet, pending.until)
         if is_retry(opened.tap, tap, self.policy.auto_retry_min):
@@ -216,23 +220,23 @@ class _Walk:
 
     def keep(self, tap: Tap, clients: tuple[str, ...], pending: timedelta, slot: int | None = None) -> _Kept:
         """Remember the tap as the last kept one; rows 7, 9 and 10 look no further back than that."""
-        if self.recent and tap.at <= self.recent[-1].until:
-            self.look_for_moves(tap, clients)
-            self.recent = [kept for kept in self.recent if tap.at <= kept.until]
-        else:
-            self.recent = []
+        if self.recent:
+            since = tap.at - self.move
+            self.recent = [kept for kept in self.recent if kept.tap.at >= since]
+            if self.recent:
+                self.look_for_moves(tap, clients)
         if slot is None:
             slot = len(self.stays)
             self.stays.append(None)
-        self.last = _Kept(tap, clients, slot, tap.at + self.repeat)
-        self.recent.append(_Kept(tap, clients, slot, tap.at + timedelta(seconds=self.policy.move_s)))
+        self.last = kept = _Kept(tap, clients, slot, tap.at + pending)
+        self.recent.append(kept)
         self.retry = self.lone = None
-        return _Kept(tap, clients, slot, tap.at + pending)
+        return kept
 
     def look_for_moves(self, tap: Tap, clients: tuple[str, ...]) -> None:
         """Row 21: a kept tap at another site so short a time before."""
         sites = self.sites(clients)
-        if any(tap.at <= kept.until and sites.isdisjoint(self.sites(kept.clients)) for kept in self.recent):
+        if any(sites.isdisjoint(self.sites(kept.clients)) for kept in self.recent):
             self.moved.append(tap)
 
     def sites(self, clients: tuple[str, ...]) -> set[str]:
@@ -240,7 +244,7 @@ class _Walk:
         return {known[client].site if client in known else f"client:{client}" for client in clients}
 
     def moves_of(self, *taps: Tap) -> tuple[Tap, ...]:
-        return tuple(tap for tap in taps if tap in self.moved) if self.moved else ()
+        return tuple(tap for tap in taps if tap in self.moved)
 
     def auto_ends(self, opened: _Kept, tap: Tap, clients: tuple[str, ...]) -> bool:
         """Row 8: would this AUTO end that KOM?"""
@@ -261,8 +265,6 @@ class _Walk:
 
     def take_ended(self, tap: Tap, clients: tuple[str, ...]) -> _Kept | None:
         """Row 5: the KOM here that a KOM elsewhere ended, for the first GICK here within `pair_limit`."""
-        if not self.ended:
-            return None
         found = [kept for client in clients if (kept := self.ended.pop(client, None)) is not None]
         return next((kept for kept in found if tap.at <= kept.until), None)
 

@@ -1,0 +1,44 @@
+"""What holds a visit now (DOMAIN.md 2.3): its findings that hold by policy, less what resolutions release."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from app.core.localtime import local_date
+from app.facts import Finding, Visit
+from app.policies import PolicyBook
+from app.visits.rules.changed import changed
+
+
+def judged(visit: Visit, findings: Sequence[Finding], resolved: Collection[str], book: PolicyBook) -> Visit:
+    """The visit with the codes of its findings and what holds it; accepted when nothing does and both ends are known.
+
+    `findings`: all about this visit, of every step. `resolved`: finding_ids that a person has resolved. A hold counts
+    when the policy of the visit's day has it; one of `holds_until_resolved` ends with the resolution, the others end
+    when what is wrong is put right.
+    """
+    codes: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+    if findings:
+        codes = tuple(sorted({finding.code for finding in findings}))
+        holding = [finding for finding in findings if finding.holds]
+        if holding and visit.status != "cancelled":
+            policy = book.on(local_date(visit.at))
+            holds = tuple(sorted({
+                finding.code
+                for finding in holding
+                if finding.code in policy.holds
+                and not (finding.code in policy.holds_until_resolved and finding.finding_id in resolved)
+            }))  # fmt: skip
+    if visit.findings == codes and visit.holds == holds:
+        return visit
+    return changed(visit, findings=codes, holds=holds)
+
+
+def by_visit(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Findings about visits, by visit_id."""
+    result: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.visit_id:
+            result.setdefault(finding.visit_id, []).append(finding)
+    return result
