@@ -61,6 +61,8 @@ taps = Table(
     _instant("at"),
     # First received, by the server's clock.
     _instant("received_at"),
+    # False: an imported tap without a receive time, which then is the claim.
+    Column("received_given", Boolean, nullable=False, server_default=text("true")),
     _instant("estimated_at", nullable=True),
     _instant("not_before", nullable=True),
     _instant("not_after", nullable=True),
@@ -177,6 +179,8 @@ def _versioned(name: str, key: tuple[str, ...], *columns: Column[Any] | Index) -
         # True: this version only says that the statement is now another provider's; none is current here.
         Column("moved", Boolean, nullable=False, server_default=text("false")),
         _instant("stored_at"),
+        # Columns that were empty in the bundle and took their default: the export leaves them empty again.
+        Column("defaulted", ARRAY(Text), nullable=False, server_default="{}"),
         PrimaryKeyConstraint(*key, "version"),
     )
 

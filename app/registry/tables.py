@@ -26,7 +26,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )  # fmt: skip
-from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, ExcludeConstraint
 
 from app.db.base import metadata
 
@@ -41,6 +41,11 @@ def _flag(name: str) -> Column[Any]:
 
 def _instant(name: str, *, nullable: bool = False, primary_key: bool = False) -> Column[Any]:
     return Column(name, DateTime(timezone=True), nullable=nullable and not primary_key, primary_key=primary_key)
+
+
+def _defaulted() -> Column[Any]:
+    """Columns that were empty in the bundle and took their default: the export leaves them empty again."""
+    return Column("defaulted", ARRAY(Text), nullable=False, server_default="{}")
 
 
 def _period(name: str, start: str, end: str, kind: str, *same: str) -> ExcludeConstraint:
@@ -65,6 +70,7 @@ providers = Table(
     _text("operation"),
     Column("minimum_tag_level", Text, nullable=False, server_default="uid"),
     Column("minimum_tag_level_from", Date),
+    _defaulted(),
 )
 
 units = Table(
@@ -94,6 +100,7 @@ employments = Table(
     _flag("in_training"),
     Column("role", Text, nullable=False, server_default="carer"),
     _text("badge_uid"),
+    _defaulted(),
     # Composite, so that an employment can never point into another provider's unit (foreign keys bypass RLS).
     ForeignKeyConstraint(["unit_id", "provider_id"], ["units.unit_id", "units.provider_id"], onupdate="CASCADE"),
     _period("employments_period", "valid_from", "valid_to", "daterange", "staff_id"),
@@ -114,6 +121,7 @@ clients = Table(
     _text("entry_note"),
     _flag("protected_identity"),
     _text("target_group"),
+    _defaulted(),
 )
 
 contacts = Table(
@@ -146,6 +154,7 @@ tags = Table(
     _instant("valid_from_at", primary_key=True),
     _instant("valid_to_at", nullable=True),
     Column("kind", Text, nullable=False, server_default="uid"),
+    _defaulted(),
     _period("tags_period", "valid_from_at", "valid_to_at", "tstzrange", "tag_uid", "client_id"),
     CheckConstraint("valid_to_at >= valid_from_at", name="period"),
     Index(None, "client_id"),
@@ -166,6 +175,7 @@ orders = Table(
     Column("max_staff", Integer, nullable=False, server_default=text("1")),
     _text("service"),
     _text("cost_code"),
+    _defaulted(),
     _period("orders_period", "valid_from", "valid_to", "daterange", "client_id", "provider_id", "service"),
     CheckConstraint("valid_to >= valid_from", name="period"),
     CheckConstraint("num_nonnulls(minutes_per_month, minutes_per_day) = 1", name="minutes"),
@@ -185,6 +195,7 @@ order_services = Table(
     Column("per", Text),
     Column("standard_minutes", Integer),
     Column("proof", Text, nullable=False, server_default="both"),
+    _defaulted(),
     ForeignKeyConstraint(["order_id", "provider_id"], ["orders.order_id", "orders.provider_id"], onupdate="CASCADE"),
 )
 
@@ -241,6 +252,7 @@ services_done = Table(
     Column("care_service", Text, primary_key=True),
     Column("provider_id", Text, nullable=False, server_default=""),
     Column("count", Integer, nullable=False, server_default=text("1")),
+    _defaulted(),
     Index(None, "done_at"),
 )
 

@@ -63,6 +63,7 @@ def _create_providers_and_staff() -> None:
         sa.Column("operation", sa.Text(), server_default="", nullable=False),
         sa.Column("minimum_tag_level", sa.Text(), server_default="uid", nullable=False),
         sa.Column("minimum_tag_level_from", sa.Date(), nullable=True),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("provider_id", name=op.f("pk_providers")),
     )
     op.create_table(
@@ -94,6 +95,7 @@ def _create_providers_and_staff() -> None:
         sa.Column("in_training", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("role", sa.Text(), server_default="carer", nullable=False),
         sa.Column("badge_uid", sa.Text(), server_default="", nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         postgresql.ExcludeConstraint(
             (sa.column("staff_id"), "="),
             (sa.text("daterange(valid_from, valid_to, '[]')"), "&&"),
@@ -128,6 +130,7 @@ def _create_clients() -> None:
         sa.Column("entry_note", sa.Text(), server_default="", nullable=False),
         sa.Column("protected_identity", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("target_group", sa.Text(), server_default="", nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("client_id", name=op.f("pk_clients")),
     )
     op.create_table(
@@ -162,6 +165,7 @@ def _create_clients() -> None:
         sa.Column("valid_from_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("valid_to_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("kind", sa.Text(), server_default="uid", nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         postgresql.ExcludeConstraint(
             (sa.column("tag_uid"), "="),
             (sa.column("client_id"), "="),
@@ -203,6 +207,7 @@ def _create_orders() -> None:
         sa.Column("max_staff", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("service", sa.Text(), server_default="", nullable=False),
         sa.Column("cost_code", sa.Text(), server_default="", nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         postgresql.ExcludeConstraint(
             (sa.column("client_id"), "="),
             (sa.column("provider_id"), "="),
@@ -235,6 +240,7 @@ def _create_orders() -> None:
         sa.Column("per", sa.Text(), nullable=True),
         sa.Column("standard_minutes", sa.Integer(), nullable=True),
         sa.Column("proof", sa.Text(), server_default="both", nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.ForeignKeyConstraint(
             ["order_id", "provider_id"],
             ["orders.order_id", "orders.provider_id"],
@@ -293,6 +299,7 @@ def _create_devices_and_hours() -> None:
         sa.Column("care_service", sa.Text(), nullable=False),
         sa.Column("provider_id", sa.Text(), server_default="", nullable=False),
         sa.Column("count", sa.Integer(), server_default=sa.text("1"), nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("client_id", "staff_id", "done_at", "care_service", name=op.f("pk_services_done")),
     )
     op.create_index(op.f("ix_services_done_done_at"), "services_done", ["done_at"], unique=False)

@@ -69,6 +69,7 @@ def _create_taps() -> None:
         sa.Column("tapped_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("received_given", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("estimated_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
         sa.Column("not_after", sa.DateTime(timezone=True), nullable=True),
@@ -184,6 +185,7 @@ def _create_visit_statements() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("planned_id", "provider_id", "version", name=op.f("pk_planned_visits")),
     )
     op.create_index(
@@ -208,6 +210,7 @@ def _create_visit_statements() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("decline_id", "provider_id", "version", name=op.f("pk_declines")),
     )
     op.create_index(
@@ -230,6 +233,7 @@ def _create_visit_statements() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("manual_id", "provider_id", "version", name=op.f("pk_manual_visits")),
     )
     op.create_index(
@@ -262,6 +266,7 @@ def _create_corrections() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("correction_id", "version", name=op.f("pk_corrections")),
     )
     op.create_index(op.f("ix_corrections_device_id"), "corrections", ["device_id"], unique=False)
@@ -281,6 +286,7 @@ def _create_corrections() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("dispute_id", "version", name=op.f("pk_disputes")),
     )
     op.create_index(op.f("ix_disputes_client_id_on_date"), "disputes", ["client_id", "on_date"], unique=False)
@@ -294,6 +300,7 @@ def _create_corrections() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("finding_id", "version", name=op.f("pk_resolutions")),
     )
 
@@ -317,6 +324,7 @@ def _create_months() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("reason_id", "provider_id", "version", name=op.f("pk_excess_reasons")),
     )
     op.create_index(
@@ -335,6 +343,7 @@ def _create_months() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("provider_id", "month", "version", name=op.f("pk_attests")),
     )
     op.create_table(
@@ -346,6 +355,7 @@ def _create_months() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("moved", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("stored_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("month", "version", name=op.f("pk_closes")),
     )
 
