@@ -89,7 +89,12 @@ class _Walk:
             self.outside("unknown_tag", tap, clients)
             return
         last = self.last
-        if last is not None and at <= last.until and last.tap.act == tap.act and same_place(last.clients, clients):
+        if (
+            last is not None
+            and last.tap.act == tap.act
+            and at - last.tap.at <= self.repeat
+            and same_place(last.clients, clients)
+        ):
             self.fold(tap, last, clients)
         elif tap.act == "KOM":
             self.arrive(tap, clients)
