@@ -62,9 +62,10 @@ def _write_plan(state: UnitMonth, on: date, stop: Stop, chance: Random) -> None:
     withdrawn = text_of(start - 3_600 * (2 + int(chance.random() * 30))) if stop.fate == "withdrawn" else ""
     for resident in stop.residents:
         state.numbers["V"] += 1
-        stop.planned_id = f"{state.unit.unit_id}.V{on}.{state.numbers['V']}"
+        planned_id = f"{state.unit.unit_id}.V{on}.{state.numbers['V']}"
+        stop.planned_id = stop.planned_id or planned_id
         state.rows["planned_visits"].append((
-            stop.planned_id, resident.client_id, state.unit.provider_id, stop.staff[0].staff_id, text_of(start),
+            planned_id, resident.client_id, state.unit.provider_id, stop.staff[0].staff_id, text_of(start),
             text_of(end), stop.need.kind.service, stop.need.staff, withdrawn,
         ))  # fmt: skip
     if stop.fate == "in_advance":

@@ -50,10 +50,7 @@ class Round:
 
 def run_day(state: UnitMonth, on: date) -> None:
     """Everything a unit does in the shifts that begin on a local day."""
-    chance = stream(state.town.seed, "day", state.unit.unit_id, on.toordinal())
-    shifts = plan_of(state.town, state.unit, on)
-    _add_alarms(state, on, shifts, chance)
-    decide_fates(state, on, shifts, chance)
+    shifts, chance = lay_out(state, on)
     shelf_before: dict[int, tuple[str, int]] = {}
     for shift in shifts:
         stops_of: dict[int, list[Stop]] = {}
@@ -70,6 +67,15 @@ def run_day(state: UnitMonth, on: date) -> None:
                 shelf_before[shelf] = (worker.staff_id, round_.free)
                 _count_hours(state, round_, stops)
     _others(state, on, shifts, chance)
+
+
+def lay_out(state: UnitMonth, on: date) -> tuple[list[Shift], Random]:
+    """The day before it begins: shifts with their stops and fates, and the chance that goes on from there."""
+    chance = stream(state.town.seed, "day", state.unit.unit_id, on.toordinal())
+    shifts = plan_of(state.town, state.unit, on)
+    _add_alarms(state, on, shifts, chance)
+    decide_fates(state, on, shifts, chance)
+    return shifts, chance
 
 
 def _begin(state: UnitMonth, on: date, who: tuple[int, StaffMember], stops: list[Stop], chance: Random) -> Round:

@@ -12,11 +12,11 @@ from app.core.localtime import local_date
 from app.core.month import Month
 from app.simulation.circumstances import Breakdown, breakdowns_of
 from app.simulation.clockwork import instant, text_of
-from app.simulation.happenings import run_day
+from app.simulation.happenings import lay_out, run_day
 from app.simulation.phones import phone_id
 from app.simulation.reasons import dispute_rows, reason_rows
 from app.simulation.registry_rows import Rows, ceiling_of, ordered_minutes, town_rows, unit_rows
-from app.simulation.rounds import plan_of, span_of
+from app.simulation.rounds import Stop, span_of
 from app.simulation.town import Town, UnitPlace
 from app.simulation.unit_month import UnitMonth
 
@@ -30,6 +30,7 @@ _SAID_AT: Final = {
 class PlannedStop:
     """A visit of a day's plan, for a demo that taps it live: who goes with which phone to which tag, and when."""
 
+    planned_id: str
     unit_id: str
     provider_id: str
     staff_id: str
@@ -78,34 +79,38 @@ def month_of(town: Town, month: Month, until: datetime | None = None) -> Iterato
 
 
 def plan_of_day(town: Town, on: date) -> list[PlannedStop]:
-    """The plan of all units for the shifts that begin on a local day, in order of start; two staff are two stops.
+    """What a demo can tap live on a local day: the stops of all units' shifts that begin on it, in order of start.
 
-    It is the plan before absences and withdrawals; visits without a tag (screen, phone, shopping) are left out.
+    Two staff are two stops. Left out: who is away, withdrawn, missed or declined visits, and those without a tag
+    (screen, phone, shopping).
     """
-    stops = []
-    month = Month.of(on)
+    stops: list[PlannedStop] = []
     for unit in town.units:
-        state = UnitMonth.begin(town, unit, month, [])
-        for shift in plan_of(town, unit, on):
+        state = UnitMonth.begin(town, unit, Month.of(on), [])
+        for shift in lay_out(state, on)[0]:
             shelf = {worker.position: index for index, worker in enumerate(shift.workers)}
             for stop in shift.stops:
-                start, end = span_of(on, stop)
-                for member in stop.staff if not stop.need.by_hand else ():
-                    place = shelf[member.position] if unit.shares_phones else member.position
-                    stops.append(
-                        PlannedStop(
-                            unit.unit_id,
-                            unit.provider_id,
-                            member.staff_id,
-                            phone_id(unit, place, on),
-                            tuple(dict.fromkeys(resident.client_id for resident in stop.residents)),
-                            state.tag_at(stop.residents[0].place, start),
-                            stop.need.kind.service,
-                            instant(start),
-                            instant(end),
-                        )
-                    )
+                if stop.planned and stop.fate == "done" and not stop.need.by_hand:
+                    stops.extend(_live(state, on, stop, shelf))
     return sorted(stops, key=lambda stop: (stop.start_at, stop.staff_id))
+
+
+def _live(state: UnitMonth, on: date, stop: Stop, shelf: dict[int, int]) -> Iterator[PlannedStop]:
+    start, end = span_of(on, stop)
+    for member in stop.staff:
+        place = shelf[member.position] if state.unit.shares_phones else member.position
+        yield PlannedStop(
+            stop.planned_id,
+            state.unit.unit_id,
+            state.unit.provider_id,
+            member.staff_id,
+            phone_id(state.unit, place, on),
+            tuple(resident.client_id for resident in stop.residents),
+            state.tag_at(stop.residents[0].place, start),
+            stop.need.kind.service,
+            instant(start),
+            instant(end),
+        )
 
 
 def taps_of_day(town: Town, on: date) -> list[LiveTap]:

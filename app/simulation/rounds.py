@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from math import ceil
 from random import Random
 
 from app.core.month import Month
 from app.simulation.chance import stream
-from app.simulation.clockwork import second_of
+from app.simulation.clockwork import DAY_MINUTES, second_of
 from app.simulation.needs import Need
 from app.simulation.residents import Resident, resident_of
 from app.simulation.town import (
@@ -43,6 +43,7 @@ class Stop:
     fate: str = "done"
     """done, withdrawn, missed, away, or a decline's notice."""
     planned_id: str = ""
+    """Of its first client; empty: in no plan."""
 
 
 @dataclass(slots=True)
@@ -99,12 +100,13 @@ def _demand(unit: UnitPlace, clients: dict[int, Resident], on: date) -> list[Sto
     weekday = on.weekday()
     stops = []
     for resident in clients.values():
-        if not resident.needs or (period := resident.period_on(on)) is None:
+        if not resident.needs or resident.to_on < on or on < resident.from_on:
             continue
         people = (resident,) if resident.partner is None else (resident, clients.get(resident.partner, resident))
         for need in resident.needs:
             night = need.kind.service == "night_patrol"
-            if weekday in need.weekdays and night == unit.night:
+            period = resident.period_on(on + timedelta(days=need.start // DAY_MINUTES))
+            if weekday in need.weekdays and night == unit.night and period is not None:
                 minutes = scaled(need, period.scale)
                 stops.append(Stop(need, people[:1] if night else people, (), need.start, minutes))
     stops.sort(key=lambda stop: (stop.need.start, stop.residents[0].place))

@@ -78,6 +78,9 @@ def test_a_day_can_be_played_live(october: Written) -> None:
     assert {c for stop in plan for c in stop.client_ids} <= {row["client_id"] for row in october["clients"]}
     assert {stop.tag_uid for stop in plan} <= {row["tag_uid"] for row in october["tags"]}
     assert {stop.device_id for stop in plan} <= {row["device_id"] for row in october["devices"]}
+    assert {(stop.planned_id, stop.client_ids[0]) for stop in plan} <= {
+        (row["planned_id"], row["client_id"]) for row in october["planned_visits"]
+    }
 
 
 def test_the_live_day_is_the_day_of_the_month(october: Written) -> None:
