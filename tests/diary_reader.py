@@ -234,7 +234,7 @@ class Reader:
         )
 
     def _correct(self, words: list[Any], options: dict[str, Any]) -> None:
-        kind = (
+        kind: Any = (
             "set_staff_of_device" if "device" in options
             else "cancel_visit" if "cancel" in words
             else "set_staff" if "staff" in options
