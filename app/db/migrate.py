@@ -6,20 +6,25 @@ checkout (`alembic check`, `alembic revision --autogenerate -m ...`): its config
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 import app
 from app.db.callers import Caller
 from app.db.engine import Database
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 # One number for the whole project: two processes that start together migrate one after the other.
 _MIGRATION_LOCK = 0x4B4F4D4749434B
+_REVISION = re.compile(
+    r"""^revision(?:: str)? = ["'](?P<own>[^"']+)["']\s+down_revision[^=]* = (?:None|["'](?P<before>[^"']+)["'])""",
+    re.MULTILINE,
+)
 
 
 def migrations_folder() -> Path:
@@ -29,6 +34,8 @@ def migrations_folder() -> Path:
 
 def alembic_config(db: Database, connection: Connection | None = None) -> Config:
     """Alembic's configuration for this installation; with `connection` it runs there instead of opening its own."""
+    from alembic.config import Config  # noqa: PLC0415 -- half of a command's start, and rarely needed
+
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -37,16 +44,29 @@ def alembic_config(db: Database, connection: Connection | None = None) -> Config
 
 
 def head() -> str | None:
-    """The newest revision this program knows."""
-    config = Config()
-    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
-    return ScriptDirectory.from_config(config).get_current_head()
+    """The newest revision this program knows, read from the files without Alembic, which is slow to import.
+
+    ValueError when two revisions claim to be the newest: one of them must be rebased.
+    """
+    known, followed = set(), set()
+    for file in (migrations_folder() / "versions").glob("*.py"):
+        revision = _REVISION.search(file.read_text(encoding="utf-8"))
+        if revision is not None:
+            known.add(revision["own"])
+            followed.add(revision["before"])
+    heads = known - followed
+    if len(heads) > 1:
+        raise ValueError(f"several newest revisions: {', '.join(sorted(heads))}")
+    return heads.pop() if heads else None
 
 
 def current(db: Database) -> str | None:
     """The revision the database stands at; None before the first."""
-    with db.transaction(Caller.batch()) as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    with db.transaction(Caller.batch(), read_only=True) as connection:
+        if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar_one() is None:
+            return None
+        found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+        return found
 
 
 def behind(db: Database) -> bool:
@@ -59,6 +79,8 @@ def migrate(db: Database, revision: str = "head", *, lock_timeout_ms: int = 10_0
 
     Needs the schema and the logins (`prepare` makes them). Raises sqlalchemy.exc.OperationalError on a lock timeout.
     """
+    from alembic import command  # noqa: PLC0415 -- as above
+
     with db.owner.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
         connection.execute(text(f"SET lock_timeout = {int(lock_timeout_ms)}"))

@@ -18,8 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alembic import op
-
 from app.db.callers import DOOR_LOGINS, Login
 
 # A table with one of these columns holds data about clients, staff or money.
@@ -83,8 +81,8 @@ def audit(table: str, *, sees: str | None = None, grants: Mapping[Login, str] | 
 
 def refuse_change(table: str) -> None:
     """Put the statement triggers on a table: no UPDATE, DELETE or TRUNCATE by anybody, the owner included."""
-    op.execute(_REFUSE_CHANGE)
-    op.execute(
+    _execute(_REFUSE_CHANGE)
+    _execute(
         f"CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
         "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
     )
@@ -93,21 +91,34 @@ def refuse_change(table: str) -> None:
 def _wall(table: str, sees: str | None, grants: Mapping[Login, str]) -> None:
     """Grants per login, and row-level security: the provider by `sees`, every other granted login all rows."""
     names = _login_names()
-    op.execute(f"REVOKE ALL ON {table} FROM PUBLIC")
-    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    _execute(f"REVOKE ALL ON {table} FROM PUBLIC")
+    _execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     for login, privileges in grants.items():
         condition = sees if login is Login.PROVIDER else "true"
         if condition is None or not privileges:
             continue
-        op.execute(f'GRANT {privileges} ON {table} TO "{names[login]}"')
-        op.execute(
+        _execute(f'GRANT {privileges} ON {table} TO "{names[login]}"')
+        _execute(
             f'CREATE POLICY {table}_{login.value} ON {table} TO "{names[login]}" '
             f"USING ({condition}) WITH CHECK ({condition})"
         )
 
 
+def _execute(statement: str) -> None:
+    from alembic import op  # noqa: PLC0415 -- every command reads this module's lists, only migrations need Alembic
+
+    op.execute(statement)
+
+
+def login_name(login: Login) -> str:
+    """The name of a login in this installation: for grants on single columns, which the calls above do not make."""
+    return _login_names()[login]
+
+
 def _login_names() -> Mapping[Login, str]:
     """The names of the logins in this installation (`KOMGICK_LOGIN_PREFIX`), handed over by migrations/env.py."""
+    from alembic import op  # noqa: PLC0415 -- as above
+
     config = op.get_context().config
     prefix = config.attributes.get("login_prefix", "") if config is not None else ""
     return {login: f"{prefix}{login.value}" for login in DOOR_LOGINS}

@@ -85,3 +85,17 @@ def test_a_table_shows_everything_also_through_a_pipe() -> None:
     emit([{"text": "Åsa [bold] " + "x" * 120, "n": 1}], Format.TABLE, out=out)
     assert "Åsa [bold] " + "x" * 120 in out.getvalue()
     assert "1 rows" in out.getvalue()
+
+
+def test_the_newest_revision_read_from_the_files_is_the_one_alembic_finds() -> None:
+    from alembic.script import ScriptDirectory
+
+    from app.db.migrate import head, migrations_folder
+
+    assert head() == ScriptDirectory(str(migrations_folder())).get_current_head()
+
+
+def test_opening_a_database_does_not_import_alembic() -> None:
+    script = "import app.db.opening, sys; print('alembic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "False"
