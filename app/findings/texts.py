@@ -15,7 +15,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "kom_without_gick": ("KOM {kom_at} utan GICK.{proposed_sv}", "KOM {kom_at} without GICK.{proposed_en}"),
     "gick_without_kom": ("GICK {at} utan KOM.", "GICK {at} without KOM."),
     "wrong_client_gick": (
-        "GICK {at} hos en annan brukare än den där besöket pågick.",
+        "GICK {at} hos en annan {client} än den där besöket pågick.",
         "GICK {at} at another client than the one where the visit was going on.",
     ),
     "repeated_tap": (
@@ -39,7 +39,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "{staff} staff at once, at most {most} ordered.",
     ),
     "unknown_tag": (
-        "Taggen {tag_uid} tillhörde ingen brukare då.",
+        "Taggen {tag_uid} hörde inte till någon {client} då.",
         "The tag {tag_uid} belonged to no client at that time.",
     ),
     "unknown_staff": (
@@ -73,11 +73,11 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "The correction {correction_ids} had no effect: {why_en}.",
     ),
     "visit_in_absence": (
-        "Besöket ligger i en period då brukaren är anmäld borta.",
+        "Besöket ligger i en period då {the_client} är anmäld borta.",
         "The visit lies in a period when the client is reported away.",
     ),
     "client_disputes": (
-        "Brukaren eller en närstående säger att något den dagen är fel.",
+        "{The_client} eller en närstående säger att något den dagen är fel.",
         "The client or a relative says that something that day is wrong.",
     ),
     "grade_d": (
@@ -137,7 +137,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "Enheten skickade något som inte kunde läsas.",
         "The device sent something that could not be read.",
     ),
-    "contact_missing": ("Brukaren saknar kontaktperson.", "The client has no contact."),
+    "contact_missing": ("{The_client} saknar kontaktperson.", "The client has no contact."),
     "contact_without_title": (
         "Den fasta omsorgskontakten är inte undersköterska.",
         "The care contact is not an assistant nurse.",
@@ -152,21 +152,33 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "ends_before_start": ("besöket skulle sluta innan det börjar", "the visit would end before its start"),
     "states_nothing": ("den anger inget nytt", "it states nothing new"),
     "unknown_staff": ("medarbetaren är inte anställd då", "the staff member is not employed then"),
-    "unknown_client": ("brukaren finns inte", "the client does not exist"),
+    "unknown_client": ("den nya identiteten finns inte", "the client does not exist"),
 }
 
+_CLIENT: Mapping[str, tuple[str, str]] = {
+    "brukare": ("brukare", "brukaren"),
+    "kund": ("kund", "kunden"),
+    "den enskilde": ("person", "den enskilde"),
+}
+"""The policy `client_word`, indefinite and definite."""
 
-def finding_text(finding: Finding, language: Language = "sv") -> str:
-    """One sentence or two in the reader's language; times are local. Facts that are missing read as nothing."""
+
+def finding_text(finding: Finding, language: Language = "sv", client_word: str = "brukare") -> str:
+    """One sentence or two in the reader's language; times are local. Facts that are missing read as nothing.
+
+    `client_word` is the policy of that name: the installation's Swedish word for the client.
+    """
     swedish, english = _TEXTS[finding.code]
-    return (swedish if language == "sv" else english).format_map(_Facts(finding))
+    return (swedish if language == "sv" else english).format_map(_Facts(finding, client_word))
 
 
 class _Facts(dict[str, str]):
     """The facts as a person reads them."""
 
-    def __init__(self, finding: Finding) -> None:
+    def __init__(self, finding: Finding, client_word: str) -> None:
         super().__init__({name: _readable(name, value) for name, value in finding.facts})
+        self["client"], self["the_client"] = _CLIENT[client_word]
+        self["The_client"] = self["the_client"].capitalize()
         self["at"] = local_text(finding.at)
         proposed = dict(finding.proposal).get("new_end_at", "")
         if proposed:
