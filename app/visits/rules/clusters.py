@@ -7,10 +7,10 @@ exactly what settling the whole gives, so a change needs only the clusters it to
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.core.localtime import local_date
 from app.facts import Decline, PlannedVisit, Visit
@@ -20,14 +20,15 @@ from app.visits.rules.declines import window_from
 from app.visits.rules.plans import match_reach
 
 Event = Visit | PlannedVisit | Decline
+Reach = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Events that belong together, with the client's disputes; nothing else of the client lies in their reach.
+    """Events that belong together, with the client's disputes.
 
-    `from_at`..`to_at` (both inclusive) is as far as they reach: an event that begins or ends outside of it cannot meet
-    any of them. A loaded window proves a cluster whole when it contains this reach.
+    `from_at`..`to_at` (both inclusive) is as far as they reach: an event that lies wholly outside cannot meet any of
+    them. So what a window of time gives is a whole cluster when the window contains this reach.
     """
 
     events: ClientEvents
@@ -52,7 +53,7 @@ def clusters(events: ClientEvents, book: PolicyBook) -> tuple[Cluster, ...]:
     return tuple(sorted(found, key=lambda cluster: (cluster.from_at, cluster.to_at)))
 
 
-def _reach(event: Event, book: PolicyBook) -> tuple[datetime, datetime]:
+def _reach(event: Event, book: PolicyBook) -> Reach:
     if isinstance(event, PlannedVisit):
         reach = match_reach(event, book)
         return event.start_at - reach, max(event.start_at, event.end_at) + reach
@@ -62,9 +63,7 @@ def _reach(event: Event, book: PolicyBook) -> tuple[datetime, datetime]:
     return event.start_at or event.at, event.end_at or event.at
 
 
-def _join(
-    indexes: Iterable[int], everything: Sequence[Event], reaches: Sequence[tuple[datetime, datetime]], groups: _Groups
-) -> None:
+def _join(indexes: Iterable[int], everything: Sequence[Event], reaches: Sequence[Reach], groups: _Groups) -> None:
     """Join what meets among one provider's events: visits that lie in a reach, visits at once, declines and plans."""
     visits: list[tuple[datetime, datetime, int]] = []
     others: list[int] = []
@@ -73,29 +72,30 @@ def _join(
         event = everything[index]
         if isinstance(event, Visit):
             visits.append((*reaches[index], index))
-            continue
-        others.append(index)
-        start = event.start_at if isinstance(event, PlannedVisit) else event.planned_start_at
-        groups.join(starts.setdefault(start, index), index)
+        else:
+            others.append(index)
+            start = event.start_at if isinstance(event, PlannedVisit) else event.planned_start_at
+            groups.join(starts.setdefault(start, index), index)
     visits.sort()
-    latest, holder = None, -1
+    _join_visits(visits, groups)
+    firsts = [first for first, _, _ in visits]
+    longest = max((last - first for first, last, _ in visits), default=timedelta(0))
+    for index in others:
+        since, until = reaches[index]
+        for first, last, visit in visits[bisect_left(firsts, since - longest) : bisect_right(firsts, until)]:
+            if first <= until and last >= since:
+                groups.join(index, visit)
+
+
+def _join_visits(visits: Iterable[tuple[datetime, datetime, int]], groups: _Groups) -> None:
+    """Visits at once; `visits` sorted."""
+    latest: datetime | None = None
+    holder = -1
     for first, last, index in visits:
         if latest is not None and first <= latest:
             groups.join(holder, index)
         if latest is None or last > latest:
             latest, holder = last, index
-    firsts = [row[0] for row in visits]
-    longest = max((last - first for first, last, _ in visits), default=None)
-    for index in others:
-        since, until = reaches[index]
-        if longest is None:
-            return
-        for place in range(bisect_left(firsts, since - longest), len(visits)):
-            first, last, visit = visits[place]
-            if first > until:
-                break
-            if last >= since:
-                groups.join(index, visit)
 
 
 class _Groups:
@@ -114,7 +114,7 @@ class _Groups:
         self._above[self.top(one)] = self.top(other)
 
 
-def _cluster(its: Sequence[Event], reaches: Sequence[tuple[datetime, datetime]], whole: ClientEvents) -> Cluster:
+def _cluster(its: Sequence[Event], reaches: Sequence[Reach], whole: ClientEvents) -> Cluster:
     events = replace(
         whole,
         visits=tuple(event for event in its if isinstance(event, Visit)),
