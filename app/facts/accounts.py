@@ -19,9 +19,10 @@ from app.facts.derived import BillingLine, DeclineOutcome, Finding, MonthAccount
 from app.facts.registry import Absence, Order
 from app.facts.statements import ExcessReason
 
-Fate = Literal["free", "approved", "pending", "unpaid", "held", "flat"]
+Fate = Literal["free", "approved", "pending", "unpaid", "held", "flat", "flat_unpaid"]
 """free: settles with its month. approved, pending, unpaid: the three parts of the excess. held: not executed.
-flat: a visit of a class outside the 110 % (meal, alarm, digital, phone), paid per visit or month if at all."""
+flat: a visit of a class outside the 110 % (meal, alarm, digital, phone), paid per visit or month if at all.
+flat_unpaid: such a visit on a day without an order, which is payable only with a reason (2.1 row 18)."""
 
 Kind = Literal["free", "excess", "outside", "held", "flat"]
 
@@ -96,6 +97,8 @@ class Block(NamedTuple):
     def kind(self) -> Kind:
         if self.fate in ("free", "held", "flat"):
             return self.fate
+        if self.fate == "flat_unpaid":
+            return "flat"
         return "outside" if self.outside else "excess"
 
 

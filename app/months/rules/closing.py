@@ -116,9 +116,15 @@ def adjustments(
         part = difference(result, history)
         if part.origin_month == month.previous:
             part = replace(part, approved_minutes=0)
-        if part.free_minutes or part.approved_minutes:
+        if part.free_minutes or part.approved_minutes or _flat_visits_changed(history[part.origin_month], result):
             found.append(part)
     return tuple(sorted(found, key=lambda part: part.origin_month))
+
+
+def _flat_visits_changed(frozen: ClosedMonth | None, result: AccountResult) -> bool:
+    """Visits paid beside the 110 % differ: money without minutes."""
+    before = {block.cause_id for block in frozen.ledger if block.fate == "flat"} if frozen is not None else set()
+    return before != {block.cause_id for block in result.ledger if block.fate == "flat"}
 
 
 def changes(frozen: ClosedMonth | None, result: AccountResult) -> tuple[str, ...]:

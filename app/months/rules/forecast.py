@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
+from itertools import pairwise
 
 from app.core.ids import finding_id
 from app.core.localtime import local_date
@@ -68,7 +69,7 @@ def order_misfit(accounts: Sequence[MonthAccount], policy: Policy) -> Finding | 
     """
     count = policy.misfit_months
     row = accounts[-count:]
-    if len(row) < count or any(later.month != earlier.month.next for earlier, later in zip(row, row[1:], strict=False)):
+    if len(row) < count or any(later.month != earlier.month.next for earlier, later in pairwise(row)):
         return None
     if all(one.ordered_minutes and _percent(one) > policy.misfit_over_percent for one in row):
         side = "above"

@@ -6,6 +6,8 @@ DOMAIN.md 3 has every line of it; `app/months/rules/excess.py` which minutes are
 - Dated policies: bands and what counts follow the policy of each day; ceiling, deadline and the like, decided once a
   month, that of its first day.
 - An approval for more minutes than its reason asked for counts with the asked ones.
+- A visit outside the 110 % (meal, ...) on a day without an order is payable when some minute of an in-time reason of
+  the month is approved (2.1 row 18: "payable only with a reason"; reasons are stated in minutes).
 - `declines_count_towards_ceiling` false: compensated declines on ordered days are free beside the ceiling.
 """
 
@@ -41,6 +43,8 @@ class Limit:
     reasoned: int
     approved: int
     pending: int
+    is_granted: bool = False
+    """Some minute of a reason in time is approved: what lies outside the 110 % and any order is payable."""
 
     @property
     def reported(self) -> int:
@@ -69,6 +73,8 @@ def month_account(data: AccountInput, book: PolicyBook) -> AccountResult:
 
     def write_ledger() -> tuple[Block, ...]:
         blocks = blocks_of_stays(data.stays, setting) + declined
+        if not limit.is_granted:
+            blocks = [one._replace(fate="flat_unpaid") if one.fate == "flat" and one.outside else one for one in blocks]
         return judge(blocks, limit.excess, limit.approved, limit.pending, policy.declines_count_towards_ceiling)
 
     account = _account(data, ordered_minutes, limit, (*_unit_and_district(data, now, setting), book.version), executed)
@@ -134,11 +140,12 @@ def _limit(sums: Sums, reasons: tuple[ExcessReason, ...], ordered_minutes: int, 
         return Limit(top, executed, declined, free, excess, outside, 0, 0, 0)
     deadline = reason_deadline(grid.month, policy)
     in_time = [reason for reason in mine if reason.submitted_on <= deadline]
-    approved = min(excess, sum(approved_minutes(reason) for reason in in_time))
+    granted = sum(approved_minutes(reason) for reason in in_time)
+    approved = min(excess, granted)
     undecided = sum(reason.minutes for reason in in_time if reason.decision == "pending")
     reasoned = min(excess, sum(reason.minutes for reason in mine))
     pending = min(excess - approved, undecided)
-    return Limit(top, executed, declined, free, excess, outside, reasoned, approved, pending)
+    return Limit(top, executed, declined, free, excess, outside, reasoned, approved, pending, granted > 0)
 
 
 def _at_close(data: AccountInput, now: OrderedTime, policy: Policy) -> tuple[int, dict[int, str]]:
