@@ -136,7 +136,10 @@ class DeviceKey:
     def sign(self, typ: str, payload: Mapping[str, Any]) -> str:
         """A compact JWS of the payload, members in the order given."""
         text = json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
-        signing_input = f"{header(typ)}.{b64url(text.encode())}"
+        return self.sign_again(f"{header(typ)}.{b64url(text.encode())}")
+
+    def sign_again(self, signing_input: str) -> str:
+        """A compact JWS over a signing input that is already fixed."""
         r, s = decode_dss_signature(self._private.sign(signing_input.encode("ascii"), _ECDSA))
         return f"{signing_input}.{b64url(r.to_bytes(32) + s.to_bytes(32))}"
 

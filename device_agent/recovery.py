@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device_agent.clock import Clock
-from device_agent.keys import DeviceKey, payload_of, statement_hash, sync_folder
+from device_agent.keys import BadSignature, DeviceKey, payload_of, statement_hash, sync_folder, verify
 from device_agent.mark import Mark, MarkFile
 from device_agent.outbox import FILE_NAME, MARK_NAME, SCHEMA, Outbox, ranges, read_head, write_head
 from device_agent.salvage import salvage
@@ -66,7 +66,7 @@ def open_outbox(folder: Path, key: DeviceKey, device_id: str, clock: Clock) -> R
     outbox = Outbox(folder, key, device_id)
     quarantined = None
     try:
-        _check(outbox)
+        _check(outbox, key)
     except (sqlite3.DatabaseError, ValueError, _Damaged) as error:
         # Errors that Python's own layer raises (text that is not UTF-8) carry no code: damage too. A full disk is none.
         if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in _DAMAGE:
@@ -74,7 +74,7 @@ def open_outbox(folder: Path, key: DeviceKey, device_id: str, clock: Clock) -> R
         log.warning("outbox damaged (%s): set aside", error)
         outbox.close()
         quarantined = _set_aside(folder, clock)
-        _check(outbox)
+        _check(outbox, key)
     cause: VoidCause = "outbox_corrupt" if quarantined else "storage_lost"
     restored, gaps = _take_up(outbox, found, mark, everything=quarantined is not None or lost_file)
     for first, last in gaps:
@@ -82,20 +82,25 @@ def open_outbox(folder: Path, key: DeviceKey, device_id: str, clock: Clock) -> R
     return Recovered(outbox, quarantined, tuple(gaps), restored)
 
 
-def _check(outbox: Outbox) -> None:
+def _check(outbox: Outbox, key: DeviceKey) -> None:
     """Raises sqlite3.DatabaseError or _Damaged unless every statement that is still needed reads as it was written."""
     db = outbox.connection()
     db.executescript(SCHEMA)
     if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
         raise _Damaged("quick_check")
     last_seq, last_hash = read_head(db)
-    for seq, jws, stored_hash in db.execute(
-        "SELECT seq, jws, hash FROM statements WHERE receipt IS NULL OR seq = ?", (last_seq,)
-    ):
+    rows = db.execute("SELECT seq, jws, hash FROM statements WHERE receipt IS NULL OR seq = ?", (last_seq,)).fetchall()
+    for seq, jws, stored_hash in rows:
         if not isinstance(jws, str) or not jws.isascii() or statement_hash(jws) != stored_hash:
             raise _Damaged(f"statement {seq}")
         if seq == last_seq and stored_hash != last_hash:
             raise _Damaged("head")
+        try:
+            verify(jws, key.jwk, "tap+jws")
+        except BadSignature:
+            # What was said is whole, as its hash shows; only the signature rotted. The same words are signed again.
+            log.warning("statement %s: signature damaged, signed again", seq)
+            db.execute("UPDATE statements SET jws = ? WHERE seq = ?", (key.sign_again(jws.rpartition(".")[0]), seq))
     highest = db.execute("SELECT coalesce(max(seq), 0) FROM statements").fetchone()[0]
     if highest > last_seq:
         raise _Damaged("head behind its statements")
