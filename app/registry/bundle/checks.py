@@ -99,3 +99,30 @@ def _check_period(run: Run, file: File, period: Period, table: Table) -> None:
 def _ordered(alias: str, period: Period) -> str:
     """A range is only made of bounds in order; PostgreSQL refuses the others, and they are errors of their own."""
     return f'({alias}."{period.end}" IS NULL OR {alias}."{period.end}" >= {alias}."{period.start}")'
+
+
+def check_owner(run: Run, file: File, provider_id: str) -> None:
+    """A provider's bundle holds only what is its own: note rows of others, and ids that are another's."""
+    stage = stage_name(file)
+    mine = {
+        "staff.csv": ("unit_id", "s.unit_id IN (SELECT unit_id FROM units WHERE provider_id = :own)"),
+        "staff_hours.csv": ("staff_id", _EMPLOYED),
+        "services_done.csv": ("staff_id", _EMPLOYED),
+    }.get(file.name, ("provider_id", "s.provider_id = :own"))
+    column, condition = mine
+    if file.name == "staff.csv" and "units.csv" in run.staged:
+        condition = f"({condition} OR s.unit_id IN (SELECT unit_id FROM stage_units WHERE provider_id = :own))"  # noqa: S608 -- our own SQL
+    if file.name in ("staff_hours.csv", "services_done.csv") and "staff.csv" in run.staged:
+        condition = f"({condition} OR s.staff_id IN (SELECT staff_id FROM stage_staff))"  # noqa: S608 -- our own SQL
+    if file.name in ("units.csv", "staff.csv"):
+        key = file.keys[0]
+        condition += f" AND NOT EXISTS (SELECT 1 FROM {file.table} t WHERE t.{key} = s.{key} AND t.provider_id <> :own)"  # noqa: S608 -- from columns.py
+    rows = run.connection.execute(
+        text(f'SELECT line, "{column}" FROM {stage} s WHERE NOT ({condition}) ORDER BY line LIMIT :room'),  # noqa: S608 -- as above
+        {"own": provider_id, "room": run.errors.room},
+    )
+    for row in rows:
+        run.errors.add(file.name, row[0], column, row[1], "what is the provider's own")
+
+
+_EMPLOYED = "s.staff_id IN (SELECT staff_id FROM employments WHERE provider_id = :own)"

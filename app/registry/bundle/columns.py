@@ -82,6 +82,11 @@ class File:
         )
         return (*self.keys, "provider_id") if named_by_providers else self.keys
 
+    @property
+    def defaults(self) -> tuple[str, ...]:
+        """Columns that take a default when empty; `defaulted` of a stored row names those that did."""
+        return tuple(column.name for column in self.columns if column.default)
+
     def column(self, name: str) -> Column:
         """The column of that name. Raises KeyError."""
         for column in self.columns:

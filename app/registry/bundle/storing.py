@@ -107,7 +107,7 @@ def touched_rows(run: Run, file: File, columns: Iterable[str]) -> Iterable[Row[A
 
 
 def _compare(run: Run, file: File, table: Table, *, current: str) -> Counts:
-    names = [name for name in (*(column.name for column in file.columns), *_open(file)) if name not in file.identity]
+    names = [name for name in (*(column.name for column in file.columns), *_more(file)) if name not in file.identity]
     same_key = " AND ".join(f't."{key}" = s."{key}"' for key in file.identity)
     new = ", ".join(f's."{name}"' for name in names)
     old = ", ".join(f't."{name}"' for name in names)
@@ -135,7 +135,7 @@ def _compare(run: Run, file: File, table: Table, *, current: str) -> Counts:
 
 def _stored_columns(file: File, table: Table) -> list[str]:
     copied = [name for name, _ in file.copied]
-    return [name for name in (*(column.name for column in file.columns), *_open(file), *copied) if name in table.c]
+    return [name for name in (*(column.name for column in file.columns), *_more(file), *copied) if name in table.c]
 
 
 def _values(file: File, columns: Iterable[str]) -> str:
@@ -143,8 +143,8 @@ def _values(file: File, columns: Iterable[str]) -> str:
     return ", ".join(copied.get(name, f's."{name}"') for name in columns)
 
 
-def _open(file: File) -> tuple[str, ...]:
-    return ("details",) if file.open_columns else ()
+def _more(file: File) -> tuple[str, ...]:
+    return ("details",) if file.open_columns else ("defaulted",) if file.defaults else ()
 
 
 def _zone(file: File) -> dict[str, str]:
