@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -67,12 +68,14 @@ def unprivileged_user(folder: Path) -> pwd.struct_passwd | None:
 
 
 def reachable_folder(folder: Path, user: pwd.struct_passwd | None) -> Path:
-    """`folder`, or where root keeps it when `user` cannot go there; the same answer for every process."""
-    folder = folder.resolve()
+    """`folder`, or where root keeps it when `user` cannot go there (a link then leads there); the same for everyone."""
+    asked, folder = folder, folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)  # first, so that the umask has had its say
     if user is None or _reaches(folder.parent, user):
         return folder
     _make_roots_place()
+    with contextlib.suppress(FileExistsError):
+        asked.symlink_to(_roots_folder(folder))
     return _roots_folder(folder)
 
 
