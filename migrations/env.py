@@ -18,8 +18,9 @@ from app.db.base import metadata
 STAGES = ("registry", "evidence", "findings", "visits", "months", "billing", "access")
 
 for _stage in STAGES:
-    if importlib.util.find_spec(f"app.{_stage}") and importlib.util.find_spec(f"app.{_stage}.tables"):
-        importlib.import_module(f"app.{_stage}.tables")
+    for _module in (f"app.{_stage}.tables", f"app.{_stage}.device_tables"):
+        if importlib.util.find_spec(f"app.{_stage}") and importlib.util.find_spec(_module):
+            importlib.import_module(_module)
 
 
 def _partitions(connection: Connection) -> set[str]:

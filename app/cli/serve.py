@@ -1,0 +1,59 @@
+"""`komgick serve`: migrates, serves the API, the office pages and the phone app; prints the address."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.context import DataOption, opened
+from app.refusals import Refused
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+
+class DemoDatabase(Refused):
+    """This database holds a demo's invented people: use another --data, or `komgick demo`."""
+
+    code = "demo_database"
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    data: DataOption = None,
+) -> None:
+    """Migrate, serve the API, the office pages and the phone app; print the address. Ends at Ctrl-C or SIGTERM."""
+    from app.db.mark import is_demo  # noqa: PLC0415 -- SQLAlchemy takes longer than `--help` may
+    from app.main import create_app  # noqa: PLC0415 -- likewise FastAPI
+
+    with opened(data) as database:
+        if is_demo(database):
+            raise DemoDatabase
+        run(create_app(database), host, port)
+
+
+def run(application: FastAPI, host: str, port: int) -> None:
+    """Serve until told to stop; prints `KomGick: http://...` on stdout when the door is open."""
+    import uvicorn  # noqa: PLC0415 -- as above
+
+    class Announced(uvicorn.Server):
+        async def startup(self, sockets: list[Any] | None = None) -> None:
+            await super().startup(sockets)
+            for server in self.servers:
+                for socket in server.sockets[:1]:
+                    name, number = socket.getsockname()[:2]
+                    shown = f"[{name}]" if ":" in name else name
+                    sys.stdout.write(f"KomGick: http://{shown}:{number}\n")
+                    sys.stdout.flush()
+
+    config = uvicorn.Config(
+        application, host=host, port=port, log_level="warning", access_log=False, server_header=False, lifespan="on",
+        timeout_graceful_shutdown=20,
+    )  # fmt: skip
+    server = Announced(config)
+    server.run()
+    if not server.started:
+        raise typer.Exit(1)

@@ -1,0 +1,53 @@
+"""The application: settings, doors, error handler. No logic.
+
+`ROUTERS` is the list of doors; a new door is one line. `create_app(database)` serves an opened database and leaves it
+open; `komgick serve` opens and closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+
+from app import pipeline
+from app.api import devices, health, problems, taps
+from app.api.door import TapDoor
+from app.api.guard import Guard
+from app.core.clock import utc_now
+from app.db.engine import Database
+from app.evidence.flow import Answer, Upload
+from app.evidence.keys import open_keyring
+
+ROUTERS: tuple[APIRouter, ...] = (taps.router, devices.router, health.router)
+
+
+def create_app(database: Database) -> FastAPI:
+    """The application on an opened, migrated database. Raises SecretsUnfit when its keys cannot be used."""
+    open_keyring(database.settings.data)
+
+    def receive(uploads: Sequence[Upload]) -> list[Answer]:
+        return pipeline.receive_taps(database, uploads, utc_now())
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        door = app.state.tap_door = TapDoor(receive)
+        door.start()
+        yield
+        door.stop()
+
+    app = FastAPI(
+        title="KomGick",
+        summary="Home care visits from taps on tags to the month's billable minutes",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.database = database
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_middleware(Guard)
+    return app
