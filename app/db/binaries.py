@@ -74,9 +74,10 @@ def reachable_folder(folder: Path, user: pwd.struct_passwd | None) -> Path:
     if user is None or _reaches(folder.parent, user):
         return folder
     _make_roots_place()
+    place = _roots_folder(folder)
     with contextlib.suppress(FileExistsError):
-        asked.symlink_to(_roots_folder(folder))
-    return _roots_folder(folder)
+        asked.symlink_to(place)
+    return place
 
 
 def reachable_bindir(bindir: Path, user: pwd.struct_passwd | None) -> Path:
