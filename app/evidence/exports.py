@@ -38,7 +38,7 @@ MARGIN = timedelta(days=3)
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """`month`: only what recomputes it. `extra`: further files (frozen accounts, lines), each by the SQL of its rows."""
+    """`month`: only what recomputes it. `extra`: further files (frozen accounts, lines) by name, each with its SQL."""
 
     month: Month | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
@@ -107,13 +107,13 @@ def _touches(file: File, month: Month, span: tuple[datetime, datetime]) -> str:
 
     months = f"t.month IN ('{month.previous}', '{month}')"
     days = f"t.worked_on >= '{month.previous.first_on}' AND t.worked_on <= '{month.last_on}'"
+    tap = "SELECT 1 FROM taps k WHERE k.device_id = t.kom_device_id AND k.seq = t.kom_seq"
+    manual = "SELECT 1 FROM manual_visits m WHERE m.manual_id = t.manual_id"
     named = (
-        f"((EXISTS (SELECT 1 FROM taps k WHERE k.device_id = t.kom_device_id AND k.seq = t.kom_seq AND {within('k.at')})) "  # noqa: S608 -- our own SQL
-        f"OR (t.manual_id <> '' AND EXISTS (SELECT 1 FROM manual_visits m WHERE m.manual_id = t.manual_id "
-        f"AND {within('coalesce(m.start_at, m.end_at)')})) "
+        f"(EXISTS ({tap} AND {within('k.at')}) "
+        f"OR (t.manual_id <> '' AND EXISTS ({manual} AND {within('coalesce(m.start_at, m.end_at)')})) "
         f"OR (t.kind = 'set_staff_of_device' AND t.from_at < {after} AND (t.to_at IS NULL OR t.to_at >= {first})) "
-        f"OR ({within('t.made_at')} AND t.manual_id = '' AND NOT EXISTS "
-        "(SELECT 1 FROM taps k WHERE k.device_id = t.kom_device_id AND k.seq = t.kom_seq)))"
+        f"OR ({within('t.made_at')} AND NOT EXISTS ({tap}) AND NOT EXISTS ({manual})))"
     )
     return {
         "taps.csv": within("t.at"),

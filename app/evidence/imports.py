@@ -35,7 +35,7 @@ from app.registry.bundle.staging import Progress, Run, bad_keys_table, no_progre
 from app.registry.bundle.storing import Counts, store_registry, store_statements, touched_rows
 from app.registry.store import load_policies, store_policies
 
-# Per file: the columns whose values, new and old, tell whom a changed row touches.
+# Per file: the columns whose values, new and old, tell whom a changed row touches; `:month` is its local month as text.
 TOUCHES: Mapping[str, tuple[str, ...]] = {
     "providers.csv": ("provider_id",),
     "units.csv": ("unit_id", "provider_id"),
@@ -50,11 +50,11 @@ TOUCHES: Mapping[str, tuple[str, ...]] = {
     "absences.csv": ("client_id",),
     "outages.csv": ("provider_id", "from_at", "to_at"),
     "staff_hours.csv": ("staff_id",),
-    "services_done.csv": ("client_id", "staff_id"),
+    "services_done.csv": ("client_id",),
     "prices.csv": ("operation", "service", "valid_from"),
     "catalogue.csv": ("unit_id",),
     "external_indicators.csv": ("unit_id",),
-    "planned_visits.csv": ("client_id", "provider_id", "start_at"),
+    "planned_visits.csv": ("client_id", "provider_id", "start_at:month"),
     "declines.csv": ("client_id", "provider_id", "planned_start_at"),
     "manual_visits.csv": ("client_id", "provider_id", "staff_id", "start_at", "end_at", "manual_id"),
     "corrections.csv": ("correction_id",),

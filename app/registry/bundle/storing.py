@@ -93,10 +93,13 @@ def diff_name(file: File) -> str:
 
 
 def touched_rows(run: Run, file: File, columns: Iterable[str]) -> Iterable[Row[Any]]:
-    """The distinct values of `columns` in rows that were added or changed, and in the rows as they were before."""
+    """The distinct values of `columns` in rows that were added or changed, and in the rows as they were before.
+
+    "start_at:month" is the local month of an instant, as text.
+    """
     listed = tuple(columns)
-    now = ", ".join(f's."{name}"' for name in listed)
-    before = ", ".join(f'd."old_{name}"' for name in listed)
+    now = ", ".join(_touch("s", "", name) for name in listed)
+    before = ", ".join(_touch("d", "old_", name) for name in listed)
     return run.connection.execute(
         text(
             f"SELECT {now} FROM {stage_name(file)} s JOIN {diff_name(file)} d USING (line) "  # noqa: S608 -- from columns.py
@@ -104,6 +107,12 @@ def touched_rows(run: Run, file: File, columns: Iterable[str]) -> Iterable[Row[A
             f"SELECT {before} FROM {diff_name(file)} d WHERE d.change = 'changed'"
         )
     )
+
+
+def _touch(alias: str, prefix: str, column: str) -> str:
+    name, _, unit = column.partition(":")
+    value = f'{alias}."{prefix}{name}"'
+    return f"to_char({value} AT TIME ZONE '{STOCKHOLM.key}', 'YYYY-MM')" if unit == "month" else value
 
 
 def _compare(run: Run, file: File, table: Table, *, current: str) -> Counts:

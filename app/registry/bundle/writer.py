@@ -98,7 +98,9 @@ def query_of(connection: Connection, file: File, where: str = "true", *, source:
         names = connection.execute(
             text(f"SELECT DISTINCT jsonb_object_keys(details) AS name FROM {file.table} ORDER BY 1")  # noqa: S608 -- from columns.py
         )
-        cells += [f"t.details ->> {_quoted(row.name, "'")} AS {_quoted(row.name, chr(34))}" for row in names]
+        for row in names:
+            literal, name = _quoted(row.name, "'"), _quoted(row.name, '"')
+            cells.append(f"t.details ->> {literal} AS {name}")
     order = ", ".join(f't."{key}"' for key in file.identity)
     return f"SELECT {', '.join(cells)} FROM {source or file.table} t WHERE {where} ORDER BY {order}"  # noqa: S608 -- from columns.py
 
