@@ -40,9 +40,9 @@ def instant(second: int) -> datetime:
     return datetime.fromtimestamp(second, UTC)
 
 
-@lru_cache(maxsize=1)
-def _clock_texts() -> tuple[str, ...]:
-    return tuple(f"{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}Z" for s in range(DAY_SECONDS))
+_CLOCK_TEXTS = tuple(
+    f"{hour:02d}:{minute:02d}:{second:02d}Z" for hour in range(24) for minute in range(60) for second in range(60)
+)
 
 
 @lru_cache(maxsize=8192)
@@ -52,5 +52,4 @@ def _date_text(day: int) -> str:
 
 def text_of(second: int) -> str:
     """RFC 3339 in UTC."""
-    day, rest = divmod(second, DAY_SECONDS)
-    return _date_text(day) + _clock_texts()[rest]
+    return _date_text(second // DAY_SECONDS) + _CLOCK_TEXTS[second % DAY_SECONDS]

@@ -7,7 +7,7 @@ from random import Random
 
 from app.simulation.clockwork import text_of
 from app.simulation.residents import Resident
-from app.simulation.rounds import Shift, Stop, span_of
+from app.simulation.rounds import Shift, Stop
 from app.simulation.unit_month import UnitMonth
 
 WITHDRAWN, MISSED, DECLINED = 0.005, 0.003, 0.010
@@ -35,6 +35,7 @@ def _settle(state: UnitMonth, on: date, stop: Stop, chance: Random) -> bool:
         stop.fate = "away"
     elif present != stop.residents:
         stop.residents, stop.minutes = present, max(5, stop.minutes * 3 // 5)
+        stop.lay_on(on)
     if not stop.planned:
         return stop.fate == "done"
     if stop.fate == "done" and not stop.need.by_hand:
@@ -58,7 +59,7 @@ def _fate(stop: Stop, chance: Random) -> str:
 
 def _write_plan(state: UnitMonth, on: date, stop: Stop, chance: Random) -> None:
     """The plan's rows (one per client) and a decline that was said in advance."""
-    start, end = span_of(on, stop)
+    start, end = stop.span
     withdrawn = text_of(start - 3_600 * (2 + int(chance.random() * 30))) if stop.fate == "withdrawn" else ""
     for resident in stop.residents:
         state.numbers["V"] += 1

@@ -12,7 +12,7 @@ from app.simulation.fates import decide_fates
 from app.simulation.needs import ALARM_CALL, Need
 from app.simulation.phones import phone_id, reader_id
 from app.simulation.residents import Resident
-from app.simulation.rounds import Shift, Stop, plan_of, span_of, works_by_rota
+from app.simulation.rounds import Shift, Stop, plan_of, works_by_rota
 from app.simulation.town import StaffMember
 from app.simulation.unit_month import Touch, UnitMonth
 
@@ -81,7 +81,7 @@ def lay_out(state: UnitMonth, on: date) -> tuple[list[Shift], Random]:
 def _begin(state: UnitMonth, on: date, who: tuple[int, StaffMember], stops: list[Stop], chance: Random) -> Round:
     shelf, worker = who
     device = phone_id(state.unit, shelf if state.unit.shares_phones else worker.position, on)
-    first = span_of(on, stops[0])[0]
+    first = stops[0].span[0]
     offline = (0, 0)
     if chance.random() < OFFLINE_SHIFT:
         start = first + int(chance.random() * 10_000)
@@ -94,10 +94,10 @@ def _take_over_phone(state: UnitMonth, round_: Round, before: tuple[str, int] | 
     if before is None or not state.unit.shares_phones or round_.chance.random() > 0.01:
         return
     staff_id, until = before
-    start = span_of(round_.on, stops[0])[0] - 1_200
+    start = stops[0].span[0] - 1_200
     if until < start and len(stops) > 2:
         round_.tapped_as, round_.mistaken = staff_id, 2
-        end = span_of(round_.on, stops[1])[1] + 600
+        end = stops[1].span[1] + 600
         columns = {
             "device_id": round_.device_id,
             "from_at": text_of(start),
@@ -111,7 +111,7 @@ def _take_over_phone(state: UnitMonth, round_: Round, before: tuple[str, int] | 
 def _visit(state: UnitMonth, round_: Round, stop: Stop, first: bool) -> None:
     """One stop of a round; `first` is the one of two workers who registers what concerns the visit as a whole."""
     chance, resident = round_.chance, stop.residents[0]
-    planned_start = span_of(round_.on, stop)[0]
+    planned_start = stop.span[0]
     if stop.fate in ("in_advance", "withdrawn", "missed", "away"):
         return
     same_site = round_.site == resident.site_id != ""
@@ -288,7 +288,7 @@ def _turned_away(state: UnitMonth, round_: Round, stop: Stop, start: int, first:
         if chance.random() < 0.3:
             _touch(state, round_, stop, "GICK", noticed + 60)
     if first:
-        planned_start, planned_end = span_of(round_.on, stop)
+        planned_start, planned_end = stop.span
         state.rows["declines"].append((
             state.number("N"), stop.residents[0].client_id, state.unit.provider_id, text_of(planned_start),
             text_of(planned_end), stop.need.staff, stop.fate.removesuffix("_untapped"), text_of(noticed),
@@ -318,7 +318,9 @@ def _add_alarms(state: UnitMonth, on: date, shifts: list[Shift], chance: Random)
         beside = shift.stops[int(chance.random() * len(shift.stops))]
         minutes = 10 + 5 * int(chance.random() * 4)
         need = Need(ALARM_CALL, beside.start, minutes, frozenset((on.weekday(),)))
-        shift.stops.append(Stop(need, (resident,), (worker,), beside.start, minutes, planned=False))
+        stop = Stop(need, (resident,), (worker,), beside.start, minutes, planned=False)
+        stop.lay_on(on)
+        shift.stops.append(stop)
         shift.stops.sort(key=lambda stop: stop.start)
 
 
@@ -350,7 +352,7 @@ def _follow(state: UnitMonth, round_: Round, shift: Shift) -> None:
     leader = shift.workers[0]
     clock = 0
     for stop in shift.stops:
-        start, end = span_of(round_.on, stop)
+        start, end = stop.span
         if leader in stop.staff and stop.fate == "done" and not stop.need.by_hand and start > clock:
             _touch(state, round_, stop, "KOM", start + 40)
             _touch(state, round_, stop, "GICK", end - 20)

@@ -16,7 +16,7 @@ from app.simulation.happenings import lay_out, run_day
 from app.simulation.phones import phone_id
 from app.simulation.reasons import dispute_rows, reason_rows
 from app.simulation.registry_rows import Rows, ceiling_of, ordered_minutes, town_rows, unit_rows
-from app.simulation.rounds import Stop, span_of
+from app.simulation.rounds import Stop
 from app.simulation.town import Town, UnitPlace
 from app.simulation.unit_month import UnitMonth
 
@@ -96,7 +96,7 @@ def plan_of_day(town: Town, on: date) -> list[PlannedStop]:
 
 
 def _live(state: UnitMonth, on: date, stop: Stop, shelf: dict[int, int]) -> Iterator[PlannedStop]:
-    start, end = span_of(on, stop)
+    start, end = stop.span
     for member in stop.staff:
         place = shelf[member.position] if state.unit.shares_phones else member.position
         yield PlannedStop(

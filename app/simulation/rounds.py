@@ -44,6 +44,13 @@ class Stop:
     """done, withdrawn, missed, away, or a decline's notice."""
     planned_id: str = ""
     """Of its first client; empty: in no plan."""
+    span: tuple[int, int] = (0, 0)
+    """Planned start and end in seconds since 1970; the length is elapsed time on a clock-change night too."""
+
+    def lay_on(self, on: date) -> None:
+        """Works out `span` for the day whose shift the stop belongs to."""
+        start = second_of(on, self.start)
+        self.span = (start, start + self.minutes * 60)
 
 
 @dataclass(slots=True)
@@ -91,6 +98,8 @@ def plan_of(town: Town, unit: UnitPlace, on: date) -> list[Shift]:
         taken.update(worker.position for worker in workers)
         chance = stream(town.seed, "plan", unit.unit_id, on.toordinal(), index)
         _assign(stops, workers, unit.carers, _Clock(begins, chance, free_at))
+        for stop in stops:
+            stop.lay_on(on)
         stops.sort(key=lambda stop: (stop.start, stop.residents[0].place))
         shifts.append(Shift(("day", "evening", "night")[index], workers, stops))
     return shifts
@@ -170,8 +179,12 @@ def _assign(stops: list[Stop], workers: list[StaffMember], carers: int, clock: _
         chosen: list[int] = []
         for step in (0, 1, 2, 3, 5):
             index = seat.get((place * 7 + step) % carers, -1)
-            if index >= 0 and free[index] + 10 <= target + 10 and len(chosen) < stop.need.staff:
+            if index >= 0 and free[index] <= target:
                 chosen.append(index)
+                if len(chosen) == stop.need.staff:
+                    break
+        if not chosen:
+            chosen.append(free.index(min(free)))
         while len(chosen) < min(stop.need.staff, len(workers)):
             chosen.append(min((i for i in range(len(workers)) if i not in chosen), key=free.__getitem__))
         travel = 3 + int(chance.random() * 7)
@@ -182,9 +195,3 @@ def _assign(stops: list[Stop], workers: list[StaffMember], carers: int, clock: _
             free[index] = stop.start + stop.minutes
             places[index] = place
         client_free[place] = stop.start + stop.minutes
-
-
-def span_of(on: date, stop: Stop) -> tuple[int, int]:
-    """Planned start and end of a stop, seconds since 1970; the length is elapsed time on a clock-change night too."""
-    start = second_of(on, stop.start)
-    return start, start + stop.minutes * 60
