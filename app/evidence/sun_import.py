@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from app.evidence.device_tables import sun_reads, tap_doubts
-from app.evidence.sun import SunRead, counter_doubts
+from app.evidence.sun import SunInvalid, SunKeys, SunRead, check, counter_doubts
 from app.evidence.tap_store import among
 from app.registry.bundle.columns import TAPS_FILE
 from app.registry.bundle.staging import Run, stage_name
@@ -19,8 +19,23 @@ SunCounter = Callable[[str, str], int | None]
 """(tag_uid, SUN value) to the tag's read counter, or None where the value is not that tag's."""
 
 
+def counter_by(keys: Sequence[SunKeys]) -> SunCounter | None:
+    """The check with these keys; None without keys."""
+    if not keys:
+        return None
+
+    def counter_of(tag_uid: str, value: str) -> int | None:
+        try:
+            mirror = check(value, keys)
+        except SunInvalid:
+            return None
+        return mirror.counter if mirror.uid.hex().upper() == tag_uid.upper().replace(":", "") else None
+
+    return counter_of
+
+
 def stage_sun_counters(run: Run, counter_of: SunCounter | None) -> None:
-    """Check every staged SUN value; `stage_sun_counters` has the counters of those that hold. None: no keys here."""
+    """Check every staged SUN value into `stage_sun_counters`: NULL for one that does not hold. None: no keys here."""
     connection = run.connection
     connection.execute(text(f"CREATE TEMP TABLE {SUN_COUNTERS} (line int, counter bigint) ON COMMIT DROP"))
     if counter_of is None or TAPS_FILE.name not in run.staged:
@@ -41,8 +56,7 @@ def stage_sun_counters(run: Run, counter_of: SunCounter | None) -> None:
         found = [(row.line, counter_of(row.tag_uid, row.sun)) for row in rows]
         with run.raw.cursor() as cursor, cursor.copy(f"COPY {SUN_COUNTERS} FROM STDIN") as copy:
             for line, counter in found:
-                if counter is not None:
-                    copy.write_row((line, counter))
+                copy.write_row((line, counter))
 
 
 def store_sun_reads(run: Run) -> None:
@@ -53,7 +67,7 @@ def store_sun_reads(run: Run) -> None:
             "INSERT INTO sun_reads (device_id, seq, provider_id, tag_uid, counter, at, timed) "  # noqa: S608 -- our own SQL
             "SELECT t.device_id, t.seq, t.provider_id, t.tag_uid, c.counter, t.at, true "
             f"FROM {SUN_COUNTERS} c JOIN {stage} s USING (line) JOIN taps t USING (device_id, seq) "
-            "WHERE t.jws = '' ON CONFLICT DO NOTHING RETURNING tag_uid"
+            "WHERE t.jws = '' AND c.counter IS NOT NULL ON CONFLICT DO NOTHING RETURNING tag_uid"
         )
     )
     tag_uids = sorted({row.tag_uid for row in read})

@@ -121,8 +121,8 @@ def _insert(stage: str, fresh: str) -> str:
         "at": "s.tapped_at",
         "received_at": "coalesce(s.received_at, s.tapped_at)",
         "grade": "'C'",
-        "doubts": "'{}'::text[]",
-        "tag_level": "CASE WHEN c.line IS NULL THEN 'uid' ELSE 'sun' END",
+        "doubts": "CASE WHEN c.line IS NULL OR c.counter IS NOT NULL THEN '{}'::text[] ELSE '{sun_invalid}' END",
+        "tag_level": "CASE WHEN c.counter IS NULL THEN 'uid' ELSE 'sun' END",
     }
     empty = {"provider_id": "''", "staff_by": "''", "grant_id": "''", "boot": "''"}
     values = {
