@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from app.core.localtime import local_date
+from app.core.month import Month
 from app.db.callers import Caller
 from app.db.engine import Database
-from app.evidence import enrolment, flow
+from app.evidence import enrolment, exports, flow, imports
 from app.evidence.enrolment import Enrolled, Invitation, NewDevice
+from app.evidence.exports import ExportOptions
 from app.evidence.flow import Answer, Upload
+from app.evidence.imports import ImportOptions, ImportReport, refuse_errors
 from app.evidence.keys import open_keyring
+from app.evidence.sun_import import counter_by
 from app.policies import Policy, PolicyBook
+from app.registry.bundle.staging import Progress, no_progress
 from app.registry.store import load_policies
 
 
@@ -79,3 +85,24 @@ def _policy(connection: Connection, now: datetime) -> Policy:
 
 
 _BOOKS: dict[str, PolicyBook] = {}
+
+
+def import_bundle(
+    database: Database, path: Path, *, now: datetime, dry_run: bool = False, progress: Progress = no_progress
+) -> ImportReport:
+    """The city's bundle goes in, all or nothing. BundleRefused with up to 100 errors; a dry run stores nothing."""
+    keyring = open_keyring(database.settings.data)
+    options = ImportOptions(dry_run=dry_run, progress=progress, sun_counter=counter_by(keyring.sun))
+    with database.transaction(Caller.batch()) as connection:
+        report = imports.import_bundle(connection, path, now=now, options=options)
+        refuse_errors(report)
+    return report
+
+
+def export_bundle(
+    database: Database, out: Path, *, month: Month | None = None, progress: Progress = no_progress
+) -> dict[str, int]:
+    """The bundle comes out: everything, or what recomputes a month. Rows per file."""
+    with database.transaction(Caller.batch()) as connection:
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        return exports.export_bundle(connection, out, ExportOptions(month=month, progress=progress))
