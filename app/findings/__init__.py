@@ -1,0 +1,1 @@
+"""Findings: codes, texts, identity, resolutions joined at read; below the visits."""

@@ -1,0 +1,239 @@
+"""Visits and decline outcomes: rows to facts and back, and the questions doors and later stages ask."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Row,
+    TableValuedAlias,
+    Text,
+    and_,
+    between,
+    cast,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)  # fmt: skip
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from app.core.localtime import local_date
+from app.facts import DeclineOutcome, Share, TapRef, Visit
+from app.visits.stretch import Span
+from app.visits.tables import decline_outcomes, visits
+
+_INSTANT = DateTime(timezone=True)
+DAY = text("interval '1 day'")
+
+
+def month_on(visit: Visit) -> date:
+    """The partition of a visit: first day of the local month of its start, else end."""
+    return local_date(visit.at).replace(day=1)
+
+
+def to_row(visit: Visit, paired_staff_id: str, now: datetime) -> dict[str, Any]:
+    """The visit as a row."""
+    first = visit.kom or visit.gick
+    return {
+        "month_on": month_on(visit),
+        "visit_id": visit.visit_id,
+        "manual_id": visit.manual_id,
+        "client_id": visit.client_id,
+        "provider_id": visit.provider_id,
+        "unit_id": visit.unit_id,
+        "staff_id": visit.staff_id,
+        "person": visit.person,
+        "role": visit.role,
+        "at": visit.at,
+        "start_at": visit.start_at,
+        "end_at": visit.end_at,
+        "minutes": visit.minutes,
+        "status": visit.status,
+        "stated_status": visit.stated_status,
+        "source": visit.source,
+        "grade": visit.grade,
+        "service": visit.service,
+        "stated_service": visit.stated_service,
+        "kom_device_id": visit.kom.device_id if visit.kom else None,
+        "kom_seq": visit.kom.seq if visit.kom else None,
+        "kom_at": visit.kom.at if visit.kom else None,
+        "gick_device_id": visit.gick.device_id if visit.gick else None,
+        "gick_seq": visit.gick.seq if visit.gick else None,
+        "gick_at": visit.gick.at if visit.gick else None,
+        "planned_id": visit.planned_id,
+        "decline_id": visit.decline_id,
+        "replaced_by": visit.replaced_by,
+        "care_service": visit.care_service,
+        "paired_staff_id": paired_staff_id,
+        "tapped_at": first.at if first else None,
+        "marks": list(visit.marks),
+        "proposal": [list(pair) for pair in visit.proposal],
+        "share_position": visit.share.position if visit.share else None,
+        "share_weights": list(visit.share.weights) if visit.share else None,
+        "holds": list(visit.holds),
+        "findings": list(visit.findings),
+        "accepted": visit.accepted,
+        "open_until_at": visit.open_until_at,
+        "ceased": False,
+        "changed_at": now,
+    }
+
+
+def from_row(row: Row[Any]) -> Visit:
+    """The visit of a row."""
+    return Visit(
+        visit_id=row.visit_id,
+        manual_id=row.manual_id,
+        client_id=row.client_id,
+        provider_id=row.provider_id,
+        unit_id=row.unit_id,
+        staff_id=row.staff_id,
+        person=row.person,
+        role=row.role,
+        start_at=row.start_at,
+        end_at=row.end_at,
+        status=row.status,
+        stated_status=row.stated_status,
+        source=row.source,
+        grade=row.grade,
+        service=row.service,
+        stated_service=row.stated_service,
+        kom=TapRef(row.kom_device_id, row.kom_seq, row.kom_at) if row.kom_device_id is not None else None,
+        gick=TapRef(row.gick_device_id, row.gick_seq, row.gick_at) if row.gick_device_id is not None else None,
+        planned_id=row.planned_id,
+        decline_id=row.decline_id,
+        replaced_by=row.replaced_by,
+        care_service=row.care_service,
+        share=Share(row.share_position, tuple(row.share_weights)) if row.share_weights else None,
+        holds=tuple(row.holds),
+        findings=tuple(row.findings),
+        open_until_at=row.open_until_at,
+        marks=tuple(row.marks),
+        proposal=tuple((name, value) for name, value in row.proposal),
+    )
+
+
+def load(connection: Connection, *conditions: Any) -> list[tuple[Visit, str]]:
+    """(visit, paired_staff_id) of the living rows under the conditions (SQLAlchemy expressions over `visits`)."""
+    rows = connection.execute(select(visits).where(visits.c.ceased.is_(False), *conditions))
+    return [(from_row(row), row.paired_staff_id) for row in rows]
+
+
+def put(connection: Connection, changed: Iterable[tuple[Visit, str]], now: datetime) -> None:
+    """Store visits as they are now; a row of the same visit in another month goes away."""
+    rows = [to_row(visit, paired_staff_id, now) for visit, paired_staff_id in changed]
+    if not rows:
+        return
+    moved = tuple_(visits.c.visit_id, visits.c.month_on).not_in([(row["visit_id"], row["month_on"]) for row in rows])
+    connection.execute(delete(visits).where(visits.c.visit_id.in_([row["visit_id"] for row in rows]), moved))
+    statement = insert(visits)
+    keys = ("visit_id", "month_on")
+    updates = {column.name: statement.excluded[column.name] for column in visits.c if column.name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=updates), rows)
+
+
+def bury(connection: Connection, ceased: Iterable[tuple[Visit, str]], now: datetime) -> None:
+    """Let visits that ceased to exist stay as `cancelled`, with what replaced them, so that pollers see it."""
+    for visit, replaced_by in ceased:
+        connection.execute(
+            update(visits)
+            .where(visits.c.visit_id == visit.visit_id, visits.c.month_on == month_on(visit))
+            .values(
+                status="cancelled",
+                stated_status="cancelled",
+                ceased=True,
+                replaced_by=replaced_by,
+                minutes=0,
+                accepted=False,
+                holds=[],
+                findings=[],
+                marks=[],
+                planned_id="",
+                decline_id="",
+                open_until_at=None,
+                changed_at=now,
+            )
+        )
+
+
+def load_stretches(
+    connection: Connection, column: str, stretches: Sequence[tuple[str, datetime, datetime]]
+) -> list[tuple[Visit, str]]:
+    """(visit, paired_staff_id) of the living visits whose `column` has a stretch's key.
+
+    For paired_staff_id those first tapped in [from_at, to_at]; else those any part of which lies in it.
+    """
+    given = _given(stretches)
+    mine = visits.c[column] == given.c.key
+    living = select(visits).where(visits.c.ceased.is_(False))
+    if column == "paired_staff_id":
+        first_tapped = between(visits.c.tapped_at, given.c.from_at, given.c.to_at)
+        rows = connection.execute(living.join(given, and_(mine, first_tapped))).all()
+    else:
+        reach = func.greatest(visits.c.at, visits.c.end_at) >= given.c.from_at
+        near = and_(visits.c.at >= given.c.from_at - text("interval '1 day'"), visits.c.at <= given.c.to_at, reach)
+        long = and_(visits.c.end_at - visits.c.start_at > DAY, visits.c.at <= given.c.to_at, reach)
+        rows = connection.execute(living.join(given, and_(mine, near))).all()
+        rows = [*rows, *connection.execute(living.join(given, and_(mine, long))).all()]
+    unique = {row.visit_id: row for row in rows}
+    return [(from_row(row), row.paired_staff_id) for row in unique.values()]
+
+
+def _given(stretches: Sequence[tuple[str, datetime, datetime]]) -> TableValuedAlias:
+    """The stretches as a table: key, from_at, to_at."""
+    return func.unnest(
+        cast(literal([key for key, _, _ in stretches], ARRAY(Text)), ARRAY(Text)),
+        cast(literal([from_at for _, from_at, _ in stretches], ARRAY(_INSTANT)), ARRAY(_INSTANT)),
+        cast(literal([to_at for _, _, to_at in stretches], ARRAY(_INSTANT)), ARRAY(_INSTANT)),
+    ).table_valued("key", "from_at", "to_at", name="given")
+
+
+def count_living(connection: Connection, provider_id: str, month_on: date) -> int:
+    """How many visits of a provider in a local month (of start, else end) are not cancelled."""
+    query = select(func.count()).where(
+        visits.c.provider_id == provider_id, visits.c.month_on == month_on, visits.c.status != "cancelled"
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def load_outcomes(
+    connection: Connection, client_id: str, spans: Sequence[Span], decline_ids: Collection[str]
+) -> list[DeclineOutcome]:
+    """What became of a client's declines planned within the spans, and of the named ones."""
+    c = decline_outcomes.c
+    inside = or_(*(between(c.planned_start_at, span.from_at, span.to_at) for span in spans))
+    named = and_(c.client_id == client_id, or_(inside, c.decline_id.in_(list(decline_ids))))
+    return [outcome_from_row(row) for row in connection.execute(select(decline_outcomes).where(named))]
+
+
+def put_outcomes(connection: Connection, changed: Sequence[DeclineOutcome], gone: Sequence[DeclineOutcome]) -> None:
+    """Store what became of declines, and take away what is no more."""
+    if gone:
+        keys = [(one.provider_id, one.decline_id) for one in gone]
+        connection.execute(
+            delete(decline_outcomes).where(
+                tuple_(decline_outcomes.c.provider_id, decline_outcomes.c.decline_id).in_(keys)
+            )
+        )
+    if changed:
+        rows = [{**asdict(one), "visit_ids": list(one.visit_ids)} for one in changed]
+        statement = insert(decline_outcomes)
+        keys_of = ("provider_id", "decline_id")
+        updates = {c.name: statement.excluded[c.name] for c in decline_outcomes.c if c.name not in keys_of}
+        connection.execute(statement.on_conflict_do_update(index_elements=list(keys_of), set_=updates), rows)
+
+
+def outcome_from_row(row: Row[Any]) -> DeclineOutcome:
+    """The outcome of a row."""
+    values = dict(row._mapping)
+    return DeclineOutcome(**{**values, "visit_ids": tuple(values["visit_ids"])})
