@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
+from math import gcd
 from typing import Any, Literal
 
 from app.core.minutes import day_parts, whole_minutes
@@ -44,23 +46,25 @@ class Share:
         return self._dealt_before(after) - self._dealt_before(first)
 
     def _dealt_before(self, count: int) -> int:
-        if len(set(self.weights)) == 1:
-            members = len(self.weights)
-            return (count - self.position + members - 1) // members
-        return sum(1 for minute in range(count) if _owner(minute, self.weights) == self.position)
+        before = _dealt_in_round(self.weights, self.position)
+        rounds, rest = divmod(count, len(before) - 1)
+        return rounds * before[-1] + before[rest]
 
 
-def _owner(minute: int, weights: tuple[int, ...]) -> int:
-    """Whose turn the numbered minute is: a repeating round of sum(weights) turns, spread evenly (lowest first)."""
-    total = sum(weights)
-    if total == 0:
-        return minute % len(weights)
-    given = [0] * len(weights)
-    owner = 0
-    for turn in range(minute % total + 1):
-        owner = max(range(len(weights)), key=lambda i: (weights[i] * (turn + 1) - given[i] * total, -i))
+@lru_cache(maxsize=4096)
+def _dealt_in_round(weights: tuple[int, ...], position: int) -> tuple[int, ...]:
+    """How many of a round's first 0, 1, 2, ... minutes go to a member. A round has sum(weights) turns in lowest terms,
+    spread evenly, the first member first; weights that are all 0 are equal ones."""
+    shared = gcd(*weights)
+    parts = [weight // shared for weight in weights] if shared else [1] * len(weights)
+    total = sum(parts)
+    given = [0] * len(parts)
+    before = [0]
+    for turn in range(1, total + 1):
+        owner = max(range(len(parts)), key=lambda i: (parts[i] * turn - given[i] * total, -i))
         given[owner] += 1
-    return owner
+        before.append(given[position])
+    return tuple(before)
 
 
 @dataclass(frozen=True, slots=True)
