@@ -45,7 +45,7 @@ def meetings_of(stays: Stays) -> Meetings:
     after_us = np.maximum(stays.end_us, stays.start_us + 1)
     order = np.lexsort((stays.start_us, stays.client))
     client, start_us = stays.client[order], stays.start_us[order]
-    latest_us = _latest_so_far(client, after_us[order])
+    latest_us = latest_so_far(client, after_us[order])
     new = np.ones(len(order), dtype=np.bool_)
     new[1:] = (client[1:] != client[:-1]) | (start_us[1:] >= latest_us[:-1])
     meeting = np.cumsum(new) - 1
@@ -54,7 +54,7 @@ def meetings_of(stays: Stays) -> Meetings:
     return Meetings(client[new], start_us[new], met // people, met % people)
 
 
-def _latest_so_far(client: Ints, after_us: Ints) -> Ints:
+def latest_so_far(client: Ints, after_us: Ints) -> Ints:
     """The latest end among a client's visits up to each one (rows in order of client)."""
     # One running maximum over all clients: each client's ends are lifted above those of every client before.
     low = int(after_us.min())

@@ -74,6 +74,8 @@ class Stays:
     manual: Flags
     corrected: Flags
     incomplete: Flags
+    accepted: Flags
+    """DOMAIN.md 2.3: its minutes are executed; nothing continuity asks."""
 
     def __len__(self) -> int:
         return len(self.client)
@@ -84,7 +86,7 @@ class Stays:
             self.clients, self.persons, self.units, self.providers,
             self.client[keep], self.person[keep], self.unit[keep], self.provider[keep],
             self.start_us[keep], self.end_us[keep], self.minutes[keep],
-            self.manual[keep], self.corrected[keep], self.incomplete[keep],
+            self.manual[keep], self.corrected[keep], self.incomplete[keep], self.accepted[keep],
         )  # fmt: skip
 
     @classmethod
@@ -103,6 +105,7 @@ class Stays:
             np.array([visit.source == "manual" for visit in counted], dtype=np.bool_),
             np.array([visit.source == "corrected" for visit in counted], dtype=np.bool_),
             np.array([visit.status == "incomplete" for visit in counted], dtype=np.bool_),
+            np.array([visit.accepted for visit in counted], dtype=np.bool_),
         )  # fmt: skip
 
 

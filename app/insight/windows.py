@@ -43,26 +43,27 @@ class Window:
 
     def day_index(self, at_us: Ints) -> Ints:
         """0 for an instant on the first day, 1 on the second; -1 before, `day_count` after the window."""
-        borders = self._clock(time(0), self.day_count + 1)
+        borders = self.clock_us(time(0), self.day_count + 1)
         return np.searchsorted(borders, at_us, side="right") - 1
 
     def starts_within(self, start_us: Ints, from_time: time, to_time: time) -> Flags:
         """from_time <= local time of the start < to_time, for starts inside the window."""
         day = self.day_index(start_us).clip(0, self.day_count - 1)
-        opens, shuts = self._clock(from_time, self.day_count), self._clock(to_time, self.day_count)
+        opens, shuts = self.clock_us(from_time, self.day_count), self.clock_us(to_time, self.day_count)
         within: Flags = (opens[day] <= start_us) & (start_us < shuts[day])
         return within
 
     def overlaps_hours(self, start_us: Ints, end_us: Ints, from_time: time, to_time: time) -> Flags:
         """Whether any part of [start, end) lies in those hours of any local day; a point: whether it does."""
-        opens, shuts = self._clock(from_time, self.day_count + 1), self._clock(to_time, self.day_count + 1)
+        opens, shuts = self.clock_us(from_time, self.day_count + 1), self.clock_us(to_time, self.day_count + 1)
         day = self.day_index(start_us).clip(0, self.day_count - 1)
         after_us = np.maximum(end_us, start_us + 1)
         today = (start_us < shuts[day]) & (after_us > opens[day])
         either: Flags = today | (after_us > opens[day + 1])
         return either
 
-    def _clock(self, at: time, days: int) -> Ints:
+    def clock_us(self, at: time, days: int) -> Ints:
+        """That local time on the first `days` days from the window's first one."""
         return np.array(
             [microseconds(instant_of(self.from_on + timedelta(days=day), at)) for day in range(days)], dtype=np.int64
         )

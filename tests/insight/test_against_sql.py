@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import duckdb
+import pyarrow
 import pytest
 
 from app.core.localtime import instant_of
@@ -81,15 +82,16 @@ def _random_visits(seed: int, count: int, days: int) -> list[Visit]:
 
 def _by_sql(visits: list[Visit], window: Window, *, by_day: bool) -> tuple[Any, list[Any]]:
     connection = duckdb.connect()
-    connection.execute(
-        "CREATE TABLE visits (client_id TEXT, person TEXT, role TEXT, service TEXT, status TEXT, start_at TIMESTAMP, "
-        "end_at TIMESTAMP)"
-    )
-    local = _local
-    connection.executemany(
-        "INSERT INTO visits VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(v.client_id, v.person, v.role, v.service, v.status, local(v.start_at), local(v.end_at)) for v in visits],
-    )
+    columns = {
+        "client_id": [v.client_id for v in visits],
+        "person": [v.person for v in visits],
+        "role": [v.role for v in visits],
+        "service": [v.service for v in visits],
+        "status": [v.status for v in visits],
+        "start_at": pyarrow.array([_local(v.start_at) for v in visits], pyarrow.timestamp("us")),
+        "end_at": pyarrow.array([_local(v.end_at) for v in visits], pyarrow.timestamp("us")),
+    }
+    connection.register("visits", pyarrow.table(columns))
     values = {"from": window.from_on, "to": window.to_on + timedelta(days=1), "by_day": by_day}
     for statement in MEETINGS.strip().rstrip(";").split(";"):
         named = {name: value for name, value in values.items() if f"${name}" in statement}
@@ -102,7 +104,7 @@ def _local(instant: datetime | None) -> datetime | None:
     return None if instant is None else instant.replace(tzinfo=None) + timedelta(hours=2)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_stockholm_month_agrees_with_sql_on_random_visits(seed: int) -> None:
     visits = _random_visits(seed, 700, 12)
     window = Window.of_month(Month(2026, 10))
@@ -116,7 +118,7 @@ def test_stockholm_month_agrees_with_sql_on_random_visits(seed: int) -> None:
         ]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_kolada_agrees_with_sql_on_random_visits(seed: int) -> None:
     # dense enough that some clients have two meetings every day of the first 12 days; the last two are given to all
     window = Window.of_days(date(2026, 10, 11), 14)

@@ -1,0 +1,302 @@
+"""Shadow runs: payment models over the same months, only one of them paid (DOMAIN.md 5 [S2]).
+
+What is paid is billing's business; here every model, the paid one too, is computed from the same quantities, so that a
+difference is a difference of models. A quantity is one client's with one provider in one week of one month.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from fractions import Fraction
+from typing import Any
+
+from app.facts.prices import PriceList
+from app.insight.numbers import decimal, half_up, ratio
+from app.insight.shadow_model import ShadowModel, TimeRates
+from app.refusals import Invalid
+
+Band = str
+
+
+@dataclass(slots=True)
+class Quantities:
+    """What was carried out for a client by a provider in a stretch of time."""
+
+    minutes: dict[tuple[Band, Band], int] = field(default_factory=lambda: defaultdict(int))
+    """Executed minutes by (band of the visit's start, band of the minutes)."""
+    visits: dict[Band, int] = field(default_factory=lambda: defaultdict(int))
+    """Carried-out visits by the band of their start."""
+    declined: dict[tuple[str, Band], int] = field(default_factory=lambda: defaultdict(int))
+    """Declined staff-minutes that were not executed, by (notice, band of the planned start)."""
+    services: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Carried-out care services."""
+    client_days: int = 0
+    client_minutes: int = 0
+    """Two staff at once count once."""
+    standard_minutes: int = 0
+    """The granted standard minutes of the care services carried out."""
+
+    @property
+    def executed(self) -> int:
+        return sum(self.minutes.values())
+
+    @property
+    def visit_count(self) -> int:
+        return sum(self.visits.values())
+
+    def add(self, other: Quantities) -> None:
+        """Another stretch of the same account."""
+        for mine, theirs in (
+            (self.minutes, other.minutes), (self.visits, other.visits), (self.declined, other.declined),
+            (self.services, other.services),
+        ):  # fmt: skip
+            for key, value in theirs.items():
+                mine[key] += value  # type: ignore[index]  # the four pairs have the same keys each
+        self.client_days += other.client_days
+        self.client_minutes += other.client_minutes
+        self.standard_minutes += other.standard_minutes
+
+
+@dataclass(frozen=True, slots=True)
+class AccountMonth:
+    """One client x provider x month: ordered time and what was carried out, week by week (ISO week -> quantities)."""
+
+    client_id: str
+    provider_id: str
+    operation: str
+    month: str
+    price_on: date
+    ordered_minutes: int
+    ceiling_minutes: int
+    weeks: Mapping[str, Quantities]
+
+    @property
+    def whole(self) -> Quantities:
+        total = Quantities()
+        for quantities in self.weeks.values():
+            total.add(quantities)
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """What a model gives, exact öre: of it what time gives without uplift (for the neutral uplift), and fee minutes."""
+
+    ore: Fraction
+    time_ore: Fraction
+    fee_minutes: Fraction
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.ore + other.ore, self.time_ore + other.time_ore, self.fee_minutes + other.fee_minutes)
+
+
+NOTHING = Amount(Fraction(0), Fraction(0), Fraction(0))
+
+
+def amount_of(model: ShadowModel, account: AccountMonth, prices: PriceList, part: Quantities | None = None) -> Amount:
+    """What the model gives for the account's month, or for a part of it (its share of a cap is the month's)."""
+    quantities = account.whole if part is None else part
+    kept = _kept_share(model, account)
+    time = Fraction(0)
+    if model.time is not None:
+        rates = _rates(model.time, account, prices)
+        time = _time_ore(rates, quantities) * kept + _declined_ore(model, rates, quantities)
+    uplift = model.time.uplift if model.time else Fraction(0)
+    services = sum(model.care_service_ore.get(name, 0) * count for name, count in quantities.services.items())
+    fee = {
+        "client_minutes": quantities.client_minutes * kept,
+        "standard_minutes": Fraction(quantities.standard_minutes),
+    }.get(model.fee_basis, Fraction(0))
+    ore = time * (1 + uplift) + model.visit_fee_ore * quantities.visit_count + services
+    return Amount(ore, time, Fraction(fee))
+
+
+def uplifted(rate_ore: int, percent: Fraction) -> int:
+    """A rate raised by a percentage, öre half up (vector M01)."""
+    return half_up(rate_ore * (1 + percent / 100))
+
+
+def neutral_uplift(paid_ore: Fraction, other_ore: Fraction, other_time_ore: Fraction) -> Fraction | None:
+    """By what percent the other model's time must rise to cost what is paid; None where it pays no time.
+
+    `other_ore` is without any uplift. At-door declines of 2.0 % of executed time give exactly 2 (vector M02).
+    """
+    share = ratio(paid_ore - other_ore, other_time_ore)
+    return None if share is None else share * 100
+
+
+def implied_base(amount: Fraction, percent: Fraction) -> Fraction:
+    """The volume of which `amount` is `percent` (47 mnkr / 2.0 % = 2,350 mnkr, vector M03)."""
+    return amount / (percent / 100)
+
+
+def percent_of(budget: Fraction, percent: Fraction) -> Fraction:
+    """What a change of that many percent costs (1 % of 133 mnkr, vector S03)."""
+    return budget * percent / 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Rates:
+    """Öre an hour by band, and per visit where a band is paid so."""
+
+    hour: Mapping[Band, int]
+    visit: Mapping[Band, int]
+
+
+def _rates(time: TimeRates, account: AccountMonth, prices: PriceList) -> _Rates:
+    if not time.price_list:
+        night = time.hour_ore if time.night_hour_ore is None else time.night_hour_ore
+        if time.night_visit_ore is not None:
+            return _Rates({"day": time.hour_ore}, {"night": time.night_visit_ore})
+        return _Rates({"day": time.hour_ore, "night": night}, {})
+    found = {band: prices.by_band(account.operation, band, "care", account.price_on) for band in ("day", "night")}
+    return _Rates(
+        {band: price.amount_ore for band, price in found.items() if price and price.unit == "hour"},
+        {band: price.amount_ore for band, price in found.items() if price and price.unit == "visit"},
+    )
+
+
+def _time_ore(rates: _Rates, quantities: Quantities) -> Fraction:
+    """A visit that starts in a band paid per visit pays once; one that starts in an hourly band its hourly minutes."""
+    by_hour = sum(
+        minutes * rates.hour.get(band, 0)
+        for (start, band), minutes in quantities.minutes.items()
+        if start not in rates.visit
+    )
+    by_visit = sum(rates.visit.get(band, 0) * count for band, count in quantities.visits.items())
+    return Fraction(by_hour, 60) + by_visit
+
+
+def _declined_ore(model: ShadowModel, rates: _Rates, quantities: Quantities) -> Fraction:
+    return sum(
+        (
+            Fraction(minutes * model.decline_percent.get(notice, 0) * rates.hour.get(band, 0), 6000)
+            for (notice, band), minutes in quantities.declined.items()
+        ),
+        Fraction(0),
+    )
+
+
+def _kept_share(model: ShadowModel, account: AccountMonth) -> Fraction:
+    """The share of the month's executed time under the cap: minutes above it are cut evenly from all [D]."""
+    cap = {"ordered": account.ordered_minutes, "ceiling": account.ceiling_minutes}
+    executed = account.whole.executed
+    if model.time is None or model.time.cap == "none" or executed <= cap[model.time.cap]:
+        return Fraction(1)
+    return Fraction(cap[model.time.cap], executed)
+
+
+def shadow_object(models: Sequence[ShadowModel], accounts: Sequence[AccountMonth], prices: PriceList) -> dict[str, Any]:
+    """What `komgick shadow` prints: totals, then rows per month, week, provider and client.
+
+    Every amount shown is an exact sum rounded to öre once, so a column need not add up to its total to the öre.
+    """
+    base = _base(models)
+    amounts = {
+        (model.name, index): amount_of(model, account, prices)
+        for model in models
+        for index, account in enumerate(accounts)
+    }
+    months = sorted({account.month for account in accounts})
+
+    def rows(key: Callable[[AccountMonth], tuple[str, ...]], names: tuple[str, ...]) -> list[dict[str, Any]]:
+        groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for index, account in enumerate(accounts):
+            groups[key(account)].append(index)
+        return [
+            {**dict(zip(names, group, strict=True)), **_row(models, base, _sums(models, amounts, members))}
+            | _volume(accounts[index].whole for index in members)
+            for group, members in sorted(groups.items())
+        ]
+
+    return {
+        "months": months,
+        "paid_model": base.name,
+        "models": _model_rows(models, base, _sums(models, amounts, range(len(accounts)))),
+        "per_month": rows(lambda account: (account.month,), ("month",)),
+        "per_week": _week_rows(models, base, accounts, prices),
+        "per_provider": rows(lambda account: (account.provider_id, account.month), ("provider_id", "month")),
+        "per_client": rows(
+            lambda account: (account.client_id, account.provider_id, account.month),
+            ("client_id", "provider_id", "month"),
+        ),
+    }
+
+
+def _base(models: Sequence[ShadowModel]) -> ShadowModel:
+    paid = [model for model in models if model.paid]
+    if not models or len(paid) > 1 or len({model.name for model in models}) < len(models):
+        raise Invalid("give one or more models with different names, at most one of them paid")
+    return paid[0] if paid else models[0]
+
+
+def _sums(
+    models: Sequence[ShadowModel], amounts: Mapping[tuple[str, int], Amount], members: Iterable[int]
+) -> dict[str, Amount]:
+    indices = list(members)
+    return {model.name: sum((amounts[model.name, index] for index in indices), NOTHING) for model in models}
+
+
+def _row(models: Sequence[ShadowModel], base: ShadowModel, sums: Mapping[str, Amount]) -> dict[str, Any]:
+    paid = half_up(sums[base.name].ore)
+    return {
+        "amounts_ore": {model.name: half_up(sums[model.name].ore) for model in models},
+        "difference_ore": {m.name: half_up(sums[m.name].ore) - paid for m in models if m is not base},
+        "difference_percent": {
+            m.name: decimal(difference_percent(sums[base.name].ore, sums[m.name].ore)) for m in models if m is not base
+        },
+        "fee_minutes": {model.name: half_up(sums[model.name].fee_minutes) for model in models},
+    }
+
+
+def difference_percent(paid: Fraction, other: Fraction) -> Fraction | None:
+    """How much more the other model gives, in percent of what is paid; None where nothing is paid."""
+    share = ratio(other - paid, paid)
+    return None if share is None else share * 100
+
+
+def _volume(parts: Iterable[Quantities]) -> dict[str, Any]:
+    total = Quantities()
+    for part in parts:
+        total.add(part)
+    return {
+        "executed_minutes": total.executed,
+        "visits": total.visit_count,
+        "visits_per_client_day": decimal(ratio(total.visit_count, total.client_days)),
+        "mean_visit_minutes": decimal(ratio(total.executed, total.visit_count)),
+    }
+
+
+def _model_rows(models: Sequence[ShadowModel], base: ShadowModel, sums: Mapping[str, Amount]) -> list[dict[str, Any]]:
+    paid = sums[base.name]
+    rows = []
+    for model in models:
+        own = sums[model.name]
+        plain = own.ore - own.time_ore * (model.time.uplift if model.time else 0)
+        uplift = neutral_uplift(paid.ore, plain, own.time_ore)
+        rows.append(
+            {
+                "model": model.name, "title_sv": model.title_sv, "source": model.source, "paid": model is base,
+                "amount_ore": half_up(own.ore), "difference_ore": half_up(own.ore) - half_up(paid.ore),
+                "difference_percent": decimal(difference_percent(paid.ore, own.ore)),
+                "neutral_uplift_percent": None if model is base else decimal(uplift),
+                "fee_minutes": half_up(own.fee_minutes),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _week_rows(
+    models: Sequence[ShadowModel], base: ShadowModel, accounts: Sequence[AccountMonth], prices: PriceList
+) -> list[dict[str, Any]]:
+    sums: dict[str, dict[str, Amount]] = defaultdict(lambda: {model.name: NOTHING for model in models})
+    parts: dict[str, list[Quantities]] = defaultdict(list)
+    for account in accounts:
+        for week, part in account.weeks.items():
+            parts[week].append(part)
+            for model in models:
+                sums[week][model.name] += amount_of(model, account, prices, part)
+    return [{"week": week, **_row(models, base, sums[week]), **_volume(parts[week])} for week in sorted(parts)]

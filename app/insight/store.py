@@ -1,0 +1,154 @@
+"""What insight asks the database. Reads only; every query is bound to months so that partitions prune."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, or_, select, text
+
+from app.core.localtime import instant_of
+from app.evidence.store import is_current
+from app.evidence.tables import planned_visits
+from app.facts import Absence
+from app.findings.tables import findings
+from app.insight.columns import code, copy_numbers
+from app.insight.contacts import ContactPerson
+from app.insight.stays import COUNTED_CLASSES, Stays, microseconds
+from app.insight.windows import Window
+from app.registry.tables import absences, clients, contacts, employments, orders, providers
+
+_CHOSEN = """
+    FROM visits
+    WHERE month_on BETWEEN %(first)s AND %(last)s AND at >= %(from)s AND at < %(to)s
+      AND role = 'carer' AND service = ANY(%(classes)s) AND status IN ('complete', 'incomplete', 'declined')"""
+_STAYS = f"""
+    SELECT hashtextextended(client_id, 0), hashtextextended(person, 0), hashtextextended(unit_id, 0),
+           hashtextextended(provider_id, 0), (extract(epoch FROM at) * 1000000)::bigint,
+           (extract(epoch FROM coalesce(end_at, at)) * 1000000)::bigint, minutes::bigint,
+           ((source = 'manual')::int + 2 * (source = 'corrected')::int + 4 * (status = 'incomplete')::int
+            + 8 * accepted::int)::bigint
+    {_CHOSEN}"""  # noqa: S608 -- constants of this module
+EVERY_CLASS = (*COUNTED_CLASSES, "meal", "alarm")
+"""Classes for which somebody is at the client's home."""
+
+
+@dataclass(slots=True)
+class DatabaseSource:
+    """`measure.Source` over the database, in the caller's transaction: a provider sees its own visits only."""
+
+    connection: Connection
+    _contacts: tuple[ContactPerson, ...] | None = field(default=None, init=False)
+
+    def stays(self, window: Window) -> Stays:
+        return load_stays(self.connection, window)
+
+    def ordered_clients(self, window: Window) -> Iterable[str]:
+        query = select(orders.c.client_id).where(_valid_in(orders.c, window)).distinct()
+        return self.connection.execute(query).scalars().all()
+
+    def birth_dates(self) -> Mapping[str, date | None]:
+        return {row.client_id: row.birth_date for row in self.connection.execute(select(clients))}
+
+    def absences(self, window: Window) -> Iterable[Absence]:
+        open_ended = or_(absences.c.to_on.is_(None), absences.c.to_on >= window.from_on, absences.c.kind == "dead")
+        query = select(absences).where(absences.c.from_on <= window.to_on, open_ended)
+        return [Absence(row.client_id, row.from_on, row.kind, row.to_on) for row in self.connection.execute(query)]
+
+    def planned_starts(self, window: Window) -> Iterable[tuple[str, int]]:
+        query = select(planned_visits.c.client_id, planned_visits.c.start_at).where(
+            planned_visits.c.start_at >= instant_of(window.from_on),
+            planned_visits.c.start_at < instant_of(window.to_on + timedelta(days=1)),
+            planned_visits.c.withdrawn_at.is_(None),
+            planned_visits.c.service.in_(COUNTED_CLASSES),
+            is_current(planned_visits),
+        )
+        return [(row.client_id, microseconds(row.start_at)) for row in self.connection.execute(query)]
+
+    def contact_persons(self) -> Iterable[ContactPerson]:
+        if self._contacts is None:
+            self._contacts = tuple(_contact_persons(self.connection))
+        return self._contacts
+
+    def unknown_taps(self, window: Window) -> int:
+        query = select(func.count()).where(
+            findings.c.code.in_(("unknown_tag", "unknown_staff")),
+            findings.c.at >= instant_of(window.from_on),
+            findings.c.at < instant_of(window.to_on + timedelta(days=1)),
+        )
+        return int(self.connection.execute(query).scalar_one())
+
+
+def load_stays(connection: Connection, window: Window, classes: Iterable[str] = COUNTED_CLASSES) -> Stays:
+    """The counted visits that start (else end) on a local day of the window."""
+    values = {
+        "first": window.from_on.replace(day=1),
+        "last": window.to_on.replace(day=1),
+        "from": instant_of(window.from_on),
+        "to": instant_of(window.to_on + timedelta(days=1)),
+        "classes": list(classes),
+    }
+    client, person, unit, provider, start_us, end_us, minutes, flags = copy_numbers(connection, _STAYS, values, 8)
+    coded = [
+        code(numbers, _registered(connection, column), partial(_named_by_visits, connection, column, values))
+        for numbers, column in ((client, "client_id"), (person, "person"), (unit, "unit_id"), (provider, "provider_id"))
+    ]
+    (client, clients_), (person, persons), (unit, units), (provider, providers_) = coded
+    return Stays(
+        clients_, persons, units, providers_, client, person, unit, provider,
+        start_us, end_us, minutes, (flags & 1) > 0, (flags & 2) > 0, (flags & 4) > 0, (flags & 8) > 0,
+    )  # fmt: skip
+
+
+_REGISTERED = {
+    "client_id": "SELECT client_id AS name FROM clients",
+    "person": "SELECT DISTINCT CASE WHEN person_key <> '' THEN 'person:' || person_key ELSE 'staff:' || staff_id END"
+    " AS name FROM employments",
+    "unit_id": "SELECT unit_id AS name FROM units",
+    "provider_id": "SELECT provider_id AS name FROM providers",
+}
+
+
+def _registered(connection: Connection, column: str) -> list[tuple[int, str]]:
+    """(hash, name) of everything the registry knows."""
+    query = text(f"SELECT hashtextextended(name, 0), name FROM ({_REGISTERED[column]}) AS known")  # noqa: S608 -- above
+    return [(number, name) for number, name in connection.execute(query)]
+
+
+def _named_by_visits(connection: Connection, column: str, values: Mapping[str, Any]) -> list[tuple[int, str]]:
+    """(hash, name) of everything the visits name: also what the registry has never known, or forgot."""
+    cursor = connection.connection.cursor()
+    cursor.execute(f"SELECT DISTINCT hashtextextended({column}, 0), {column} {_CHOSEN}", values)
+    return [(number, name) for number, name in cursor.fetchall()]
+
+
+def _contact_persons(connection: Connection) -> Iterable[ContactPerson]:
+    """Contacts of kind `contact` as persons: whoever the staff_id was last."""
+    staff: dict[str, str] = {}
+    for row in connection.execute(select(employments).order_by(employments.c.staff_id, employments.c.valid_from)):
+        staff[row.staff_id] = f"person:{row.person_key}" if row.person_key else f"staff:{row.staff_id}"
+    for row in connection.execute(select(contacts).where(contacts.c.kind == "contact")):
+        person = staff.get(row.staff_id, f"staff:{row.staff_id}")
+        yield ContactPerson(row.client_id, row.provider_id, person, row.valid_from, row.valid_to)
+
+
+def load_districts(connection: Connection, window: Window) -> dict[str, str]:
+    """client_id -> the district of its order on the last day it has one in the window."""
+    query = (
+        select(orders.c.client_id, orders.c.district)
+        .where(_valid_in(orders.c, window))
+        .order_by(func.coalesce(orders.c.valid_to, date.max), orders.c.order_id)
+    )
+    return {row.client_id: row.district for row in connection.execute(query)}
+
+
+def load_operations(connection: Connection) -> dict[str, str]:
+    """provider_id -> municipal or private."""
+    return {row.provider_id: row.operation for row in connection.execute(select(providers))}
+
+
+def _valid_in(columns: Any, window: Window) -> Any:
+    return and_(columns.valid_from <= window.to_on, or_(columns.valid_to.is_(None), columns.valid_to >= window.from_on))
