@@ -85,7 +85,7 @@ def derive(statements: DerivationInput, directory: Directory, book: PolicyBook) 
     about_visits = by_visit(findings)
     final = [judged(visit, about_visits.get(visit.visit_id, ()), resolved, book) for visit in settled]
     return Derivation(
-        tuple(sorted(final, key=lambda visit: (visit_order(visit), visit.visit_id))),
+        tuple(sorted(final, key=lambda visit: (visit_order(visit), visit.client_id, visit.visit_id))),
         tuple(sorted(findings, key=lambda finding: (finding.at, finding.code, finding.finding_id))),
         tuple(sorted(outcomes, key=lambda outcome: (outcome.planned_start_at, outcome.decline_id))),
         roles,

@@ -60,14 +60,19 @@ def share_exceeded(in_share: int, visits: int, policy: Policy) -> bool:
     return in_share > policy.manual_share_floor and in_share * 100 > policy.manual_share_percent * visits
 
 
-def unconfirmed_findings(visits: Sequence[Visit], policy: Policy) -> tuple[Finding, ...]:
+def unconfirmed_findings(
+    visits: Sequence[Visit], policy: Policy, *, all_living: int | None = None
+) -> tuple[Finding, ...]:
     """Row 33 for all visits of one provider and local month of start (else end): `unconfirmed`, held, on every visit
-    of which a statement that took effect lacks a confirmer; none while the share is not exceeded."""
+    of which a statement that took effect lacks a confirmer; none while the share is not exceeded.
+
+    `visits` may leave out those without marks when `all_living` says how many there are that are not cancelled."""
     living = [visit for visit in visits if visit.status != "cancelled"]
     in_share = sum("in_share" in visit.marks for visit in living)
-    if not share_exceeded(in_share, len(living), policy):
+    total = len(living) if all_living is None else all_living
+    if not share_exceeded(in_share, total, policy):
         return ()
-    facts = (("in_share", str(in_share)), ("visits", str(len(living))))
+    facts = (("in_share", str(in_share)), ("visits", str(total)))
     return tuple(
         about_visit(visit, "unconfirmed", facts, holds=True) for visit in living if "unconfirmed" in visit.marks
     )

@@ -1,0 +1,63 @@
+"""The closed table of codes, the rules that make them, the texts that say them, the policy that holds by them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+import app
+from app.facts import Finding
+from app.findings.codes import CODES
+from app.findings.texts import _TEXTS, finding_text
+from app.policies import HOLDS
+from tests.diary import derived, moment, only
+
+RULES = Path(app.__file__).parent
+
+
+def made_in_code() -> set[str]:
+    """Every code that a rule makes a finding of."""
+    found = set()
+    for file in RULES.glob("*/rules/*.py"):
+        text = file.read_text(encoding="utf-8")
+        found |= set(
+            re.findall(r'(?:finding_id\(|about_visit\(\s*visit,\s*|outside\(|account_finding\(|code=)"(\w+)"', text)
+        )
+    return found
+
+
+def test_every_code_a_rule_makes_is_in_the_table() -> None:
+    made = made_in_code()
+    assert {"unknown_tag", "overlap", "visit_missed", "notice_contradicted"} <= made
+    assert made <= set(CODES)
+
+
+def test_every_code_has_both_texts_and_no_text_is_without_code() -> None:
+    assert set(_TEXTS) == set(CODES)
+
+
+def test_what_can_hold_is_what_the_policy_knows() -> None:
+    assert {row.code for row in CODES.values() if row.can_hold} == set(HOLDS)
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+@pytest.mark.parametrize("language", ["sv", "en"])
+def test_a_text_is_readable_without_any_fact(code: str, language: str) -> None:
+    text = finding_text(Finding("id", code, moment("2026-01-05T08:00")), language)  # type: ignore[arg-type]
+    assert text
+    assert not any(name for _, name, _, _ in Formatter().parse(text) if name)
+
+
+def test_a_finding_says_its_times_locally_and_what_is_proposed() -> None:
+    derivation = derived("2026-07-05 08:00 KOM anna bo\n2026-07-05 09:00 KOM anna cia\n2026-07-05 09:30 GICK anna cia")
+    finding = only(derivation, "kom_without_gick")
+    assert finding_text(finding) == "KOM 2026-07-05 08:00 utan GICK. Förslag: slut 2026-07-05 09:00."
+    assert finding_text(finding, "en") == "KOM 2026-07-05 08:00 without GICK. Proposal: end at 2026-07-05 09:00."
+
+
+def test_the_installation_chooses_its_word_for_the_client() -> None:
+    finding = only(derived("2026-07-05 08:00 KOM anna tag:nobodys"), "unknown_tag")
+    assert finding_text(finding, "sv", "kund") == "Taggen nobodys hörde inte till någon kund då."
