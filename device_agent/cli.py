@@ -114,10 +114,10 @@ def run(
 def _work(setup: Setup, beside: Callable[[Agent, threading.Event], None] | None = None) -> None:
     """Runs the agent until a signal or until `beside` is through."""
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
     clock = SystemClock()
     with open_agent(setup, clock, Feedback(setup.lang)) as agent:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
         if any(reader.rules.act is None for reader in setup.readers):
             threading.Thread(target=_read_keys, args=(agent, clock), daemon=True, name="keys").start()
         if beside is not None:

@@ -28,6 +28,8 @@ from device_agent.touches import BadgeSeen, Choices, Desk, NotMeant, Reader, Tou
 log = logging.getLogger(__name__)
 
 HTTP_TIMEOUT_S = 10.0
+STUMBLE_S = 60.0
+"""A card that lies on a reader that was gone for longer is a new touch."""
 STALE_S = 30.0
 """A reader's loop that has not come round for so long hangs."""
 
@@ -69,6 +71,8 @@ class ReaderWorker(threading.Thread):
         super().__init__(daemon=True, name=f"reader {path}")
         self.path, self._on_touch, self._on_state, self._timing = path, on_touch, on_state, timing
         self._stopping = threading.Event()
+        self._present: str | None = None
+        self._seen: dict[str, float] = {}
         self.state = "new"
         self.last_loop = monotonic()
 
@@ -105,25 +109,30 @@ class ReaderWorker(threading.Thread):
             self._on_state(state, detail)
 
     def _serve(self, reader: Reader) -> None:
-        present: str | None = None
+        # A card that lay there when a driver stumbled is the same touch when the reader is back - if it is back soon.
+        if self._present and monotonic() - self._seen.get(self._present, float("-inf")) > STUMBLE_S:
+            self._present = None
         misses = 0
-        seen: dict[str, float] = {}
         while not self._stopping.is_set():
             self.last_loop = now = monotonic()
             uid = reader.sense()
             if uid is None:
                 misses += 1
-                present = None if misses >= self._timing.gone_after else present
+                self._present = None if misses >= self._timing.gone_after else self._present
             else:
                 misses = 0
-                fresh = uid != present and now - seen.get(uid, float("-inf")) >= self._timing.holdoff
-                present = uid
-                seen = {card: at for card, at in seen.items() if now - at < self._timing.holdoff}
-                seen[uid] = now
-                if fresh:
-                    self._touched(reader, uid)
-                    seen[uid] = monotonic()
+                self._looked_at(reader, uid, now)
             self._stopping.wait(self._timing.poll)
+
+    def _looked_at(self, reader: Reader, uid: str, now: float) -> None:
+        """A card lies there: a touch, unless it lay there before or a moment ago."""
+        fresh = uid != self._present and now - self._seen.get(uid, float("-inf")) >= self._timing.holdoff
+        self._present = uid
+        self._seen = {card: at for card, at in self._seen.items() if now - at < self._timing.holdoff}
+        self._seen[uid] = now
+        if fresh:
+            self._touched(reader, uid)
+            self._seen[uid] = monotonic()
 
     def _touched(self, reader: Reader, uid: str) -> None:
         touch = reader.read()
@@ -191,14 +200,14 @@ class Agent:
         sending = threading.Thread(target=self.sender.run, daemon=True, name="sender")
         for thread in (*self.workers, sending):
             thread.start()
-        ready = False
-        interval = min(10.0, _watchdog_s() / 3)
-        while not stopping.wait(0.05 if not ready else min(1.0, interval)):
+        notify_systemd("READY=1")  # to systemd the agent works even while a reader is unplugged
+        interval, fed, ready = _watchdog_s() / 3, float("-inf"), False
+        while not stopping.wait(min(0.5 if ready else 0.05, interval)):
             if not ready and all(worker.state == "online" for worker in self.workers):
                 ready = True
                 self._feedback.ready()
-                notify_systemd("READY=1")
-            if self.fresh():
+            if monotonic() - fed >= interval and self.fresh():
+                fed = monotonic()
                 notify_systemd("WATCHDOG=1")
         notify_systemd("STOPPING=1")
         self.sender.stop()

@@ -113,6 +113,9 @@ class NfcpyReader:
             product = str(tag.product)
             if tag.ndef is not None:
                 iri = next((str(record.iri) for record in tag.ndef.records if getattr(record, "iri", None)), None)
+            if iri is None and tag.type == "Type4Tag":
+                # nfcpy says "no message" where a command of the reading failed; a cryptographic tag always has one.
+                return Touch(uid, product, error="no message")
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - torn away, odd answers to selection, undecodable text: nfcpy raises anything
@@ -150,15 +153,9 @@ class NfcpyReader:
         except (nfc.tag.TagCommandError, ValueError, AttributeError) as error:
             raise NotWritten("not_writable_tag", str(error)) from error
         uid = _uid(self._target)
-        if self.sense() != uid:
-            raise NotWritten("readback", "tag gone")
-        again = nfc.tag.activate(self._clf, self._target)
-        if (
-            again is None
-            or again.ndef is None
-            or [getattr(record, "iri", None) for record in again.ndef.records] != [url]
-        ):
-            raise NotWritten("readback", str(again and again.ndef and again.ndef.records))
+        again = nfc.tag.activate(self._clf, self._target) if self.sense() == uid else None
+        if again is None or (found := _addresses(again)) != [url]:
+            raise NotWritten("readback", "no tag" if again is None else str(found))
         if lock and again.protect() is not True:
             raise NotWritten("not_writable_tag", "lock")
 
@@ -178,6 +175,15 @@ def _uid(target: Any) -> str | None:
     return bytes(target.rid_res[2:6]).hex().upper() if target.rid_res else None
 
 
+def _addresses(tag: Any) -> list[str | None]:
+    """The addresses of all records; a message that cannot be read has none."""
+    try:
+        return [getattr(record, "iri", None) for record in tag.ndef.records]
+    except Exception as error:  # noqa: BLE001 - undecodable bytes raise anything out of nfcpy and ndeflib
+        log.debug("read back: %r", error)
+        return []
+
+
 class _SteadyUdp(nfc.clf.udp.Device):  # type: ignore[misc] # nfcpy has no types
     """nfcpy's UDP driver with a datagram's patience instead of a radio's.
 
@@ -188,6 +194,13 @@ class _SteadyUdp(nfc.clf.udp.Device):  # type: ignore[misc] # nfcpy has no types
 
     _SENSE_S = 0.15
     _ANSWER_S = 0.5
+
+    def __init__(self, port: int) -> None:
+        # The stock constructor turns well-known ports into their service's name and fails over it.
+        self.addr = ("127.0.0.1", port)
+        self._path = f"127.0.0.1:{port}"
+        self.socket = None
+        self._create_socket()
 
     def _send_data(self, brty: str, data: bytes, addr: Any) -> None:
         while select.select([self.socket], [], [], 0)[0]:
@@ -206,7 +219,7 @@ def _udp_device(address: str) -> _SteadyUdp:
     host, _, port = address.partition(":")
     if host not in ("127.0.0.1", "localhost"):
         raise ValueError("udp: has no authentication and is for this machine only")
-    device = _SteadyUdp("127.0.0.1", int(port or 54321))
+    device = _SteadyUdp(int(port or 54321))
     device._vendor_name, device._device_name, device._chipset_name = "KomGick", "UDP", "simulated"
     return device
 

@@ -71,7 +71,9 @@ class TapServer(ThreadingHTTPServer):
         return {"seq": said["seq"], "status": status, "findings": []}
 
     def _receipt(self, head: dict[str, Any], results: list[dict[str, Any]]) -> bytes:
-        voided = {seq for said in self.taps() if said["kind"] == "void" for seq in range(said["from_seq"], said["to_seq"] + 1)}
+        voided = {
+            seq for said in self.taps() if said["kind"] == "void" for seq in range(said["from_seq"], said["to_seq"] + 1)
+        }
         known = set(self.held) | voided
         upto = 0
         while upto + 1 in known:

@@ -93,7 +93,9 @@ def test_the_settings_that_make_green_mean_durable_are_on(outbox: Outbox) -> Non
 
 def test_eight_threads_and_two_connections_make_one_chain(data: Path, key: DeviceKey, outbox: Outbox) -> None:
     other = Outbox(data, key, "d_test")
-    threads = [threading.Thread(target=lambda box: [tap(box) for _ in range(10)], args=(box,)) for box in [outbox, other] * 4]
+    threads = [
+        threading.Thread(target=lambda box: [tap(box) for _ in range(10)], args=(box,)) for box in [outbox, other] * 4
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -277,7 +279,9 @@ def test_torn_files_heal_lose_only_what_is_destroyed_and_never_fork(
         server.held = {seq: green[seq] for seq in range(1, chance.choice([0, 0, 10, 24]) + 1)}
         outbox = reopen(torn, key).outbox
         held = statements(outbox)
-        assert all(held.get(seq) == green[seq] for seq in survivors), f"seed {seed}: readable statements were thrown away"
+        assert all(held.get(seq) == green[seq] for seq in survivors), (
+            f"seed {seed}: readable statements were thrown away"
+        )
         sender._outbox, sender._failures = outbox, 0
         for _ in range(6):
             sender.step()
@@ -310,7 +314,9 @@ def test_the_mark_survives_a_torn_write_of_one_slot(tmp_path: Path) -> None:
 def test_a_rotten_signature_over_sound_words_is_made_again(data: Path, key: DeviceKey, outbox: Outbox) -> None:
     tap(outbox)
     jws = statements(outbox)[1]
-    outbox.connection().execute("UPDATE statements SET jws = ?", (jws[:-5] + ("A" if jws[-5] != "A" else "B") + jws[-4:],))
+    outbox.connection().execute(
+        "UPDATE statements SET jws = ?", (jws[:-5] + ("A" if jws[-5] != "A" else "B") + jws[-4:],)
+    )
     outbox.close()
     again = statements(reopen(data, key).outbox)[1]
     assert again.rpartition(".")[0] == jws.rpartition(".")[0]

@@ -15,7 +15,9 @@ from tests.agent.conftest import tap, wait_for
 from tests.agent.server import TapServer
 
 
-def test_taps_arrive_byte_for_byte_in_one_chain_and_are_received(outbox: Outbox, sender: Sender, server: TapServer) -> None:
+def test_taps_arrive_byte_for_byte_in_one_chain_and_are_received(
+    outbox: Outbox, sender: Sender, server: TapServer
+) -> None:
     for _ in range(5):
         tap(outbox)
     sender.step()
@@ -30,7 +32,13 @@ def test_taps_arrive_byte_for_byte_in_one_chain_and_are_received(outbox: Outbox,
 
 
 def test_header_and_payload_are_exactly_those_of_the_evidence_document(outbox: Outbox) -> None:
-    body = {"act": "KOM", "tag": {"uid": "04DE5F1EACC040", "sun": "AA.BB"}, "service": None, "staff": "s_12", "grant": "g_5kd"}
+    body = {
+        "act": "KOM",
+        "tag": {"uid": "04DE5F1EACC040", "sun": "AA.BB"},
+        "service": None,
+        "staff": "s_12",
+        "grant": "g_5kd",
+    }
     jws = outbox.append("tap", body, SystemClock().now()).jws
     head = base64.urlsafe_b64decode(jws.split(".")[0] + "==")
     assert head == b'{"alg":"ES256","typ":"tap+jws"}'
@@ -55,7 +63,9 @@ def test_an_empty_upload_is_the_heartbeat(sender: Sender, server: TapServer) -> 
 
 
 @pytest.mark.parametrize("status", [204, 301, 400, 401, 403, 404, 409, 418, 429, 500, 502, 503])
-def test_no_answer_but_a_receipt_makes_a_tap_received(outbox: Outbox, sender: Sender, server: TapServer, status: int) -> None:
+def test_no_answer_but_a_receipt_makes_a_tap_received(
+    outbox: Outbox, sender: Sender, server: TapServer, status: int
+) -> None:
     tap(outbox)
     server.script = [status]
     sender.step()
@@ -89,7 +99,9 @@ def test_a_receipt_for_something_else_is_not_believed(
     assert outbox.counts().waiting == 1
 
 
-def test_a_receipt_of_another_server_is_not_believed(outbox: Outbox, sender: Sender, server: TapServer, data: Path) -> None:
+def test_a_receipt_of_another_server_is_not_believed(
+    outbox: Outbox, sender: Sender, server: TapServer, data: Path
+) -> None:
     tap(outbox)
     server.key = DeviceKey.load_or_create(data / "stranger.key")
     sender.step()
@@ -137,7 +149,9 @@ def test_a_server_that_refuses_even_the_empty_upload_makes_nothing_poison(
     assert outbox.counts().waiting == 3
 
 
-def test_a_server_restored_from_an_older_backup_gets_its_taps_again(outbox: Outbox, sender: Sender, server: TapServer) -> None:
+def test_a_server_restored_from_an_older_backup_gets_its_taps_again(
+    outbox: Outbox, sender: Sender, server: TapServer
+) -> None:
     for _ in range(6):
         tap(outbox)
     sender.step()
@@ -180,7 +194,9 @@ def test_a_server_that_knows_more_than_this_disk_is_believed_and_no_number_given
     assert payload_of(outbox.waiting(42, 1, 9999)[0].jws)["prev"] == "h" * 43
 
 
-def test_a_statement_never_sent_is_not_received_by_being_unmentioned(outbox: Outbox, sender: Sender, server: TapServer) -> None:
+def test_a_statement_never_sent_is_not_received_by_being_unmentioned(
+    outbox: Outbox, sender: Sender, server: TapServer
+) -> None:
     for _ in range(3):
         tap(outbox)
     outbox.acknowledge("r_9", 1, 3, [], [1])
@@ -242,7 +258,9 @@ def test_the_sender_thread_drains_by_itself_through_a_server_that_comes_and_goes
 
 def test_an_upload_stays_within_its_limits(outbox: Outbox, sender: Sender, server: TapServer) -> None:
     for number in range(140):
-        outbox.append("tap", {"act": "KOM", "tag": {"uid": f"{number:014X}"}, "padding": "x" * 1500}, SystemClock().now())
+        outbox.append(
+            "tap", {"act": "KOM", "tag": {"uid": f"{number:014X}"}, "padding": "x" * 1500}, SystemClock().now()
+        )
     while outbox.counts().waiting:
         sender.step()
     for head, taps in server.uploads:

@@ -11,9 +11,19 @@ from hypothesis import strategies as st
 from device_agent.sender import Verdict, verdict
 
 TRANSPORT_ERRORS = [
-    error for _, error in inspect.getmembers(httpx, inspect.isclass) if issubclass(error, Exception) and error.__module__ == "httpx"
+    error
+    for _, error in inspect.getmembers(httpx, inspect.isclass)
+    if issubclass(error, Exception) and error.__module__ == "httpx"
 ]
-SYSTEM_ERRORS = [OSError, ConnectionResetError, ConnectionRefusedError, TimeoutError, BrokenPipeError, ssl.SSLError, ValueError]
+SYSTEM_ERRORS = [
+    OSError,
+    ConnectionResetError,
+    ConnectionRefusedError,
+    TimeoutError,
+    BrokenPipeError,
+    ssl.SSLError,
+    ValueError,
+]
 
 
 @pytest.mark.parametrize("status", range(100, 600))
@@ -29,7 +39,9 @@ def test_every_transport_error_is_tried_again(error: type[Exception]) -> None:
 
 
 def test_the_table_really_holds_the_transport_errors() -> None:
-    assert {"ConnectError", "ReadTimeout", "RemoteProtocolError", "TooManyRedirects"} <= {e.__name__ for e in TRANSPORT_ERRORS}
+    assert {"ConnectError", "ReadTimeout", "RemoteProtocolError", "TooManyRedirects"} <= {
+        e.__name__ for e in TRANSPORT_ERRORS
+    }
 
 
 @given(st.integers())

@@ -1,0 +1,284 @@
+"""The whole agent as processes: enrol, tap from another process, green, kill, restart, deliver; and its commands."""
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from device_agent.cli import app
+from device_agent.keys import DeviceKey, short_thumbprint
+from device_agent.outbox import Outbox
+from device_agent.setup import Identity
+from tests.agent.conftest import tap
+from tests.agent.server import TapServer
+
+AGENT = [sys.executable, "-m", "device_agent"]
+QUICK = ["--max-wait", "0.3", "--holdoff", "0.5"]
+
+
+class Process:
+    """A running command whose lines can be waited for."""
+
+    def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(
+            [*AGENT, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env={**os.environ, **(env or {})},
+        )  # fmt: skip
+        self.lines: list[str] = []
+        self._fresh: queue.Queue[str] = queue.Queue()
+        assert self.process.stdout is not None
+        self._reading = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
+        self._reading.start()
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            self.lines.append(line.strip())
+            self._fresh.put(line.strip())
+
+    def line(self, beginning: str, seconds: float = 15.0) -> str:
+        """The next line that begins so."""
+        while True:
+            line = self._fresh.get(timeout=seconds)
+            if line.startswith(beginning):
+                return line
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(15)
+        self._reading.join(5)
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+        return status
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Process]]:
+    running: list[Process] = []
+
+    def begin(*arguments: str, env: dict[str, str] | None = None) -> Process:
+        running.append(Process(*arguments, env=env))
+        return running[-1]
+
+    yield begin
+    for process in running:
+        process.end(signal.SIGKILL)
+
+
+def call(*arguments: str) -> Result:
+    """A command in this process, with everything real but the process itself."""
+    return CliRunner().invoke(app, arguments)
+
+
+def free_udp_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_from_enrolment_over_a_kill_to_the_server_with_tags_from_another_process(
+    tmp_path: Path, start: Callable[..., Process]
+) -> None:
+    server, data, port = TapServer(), tmp_path / "device", free_udp_port()
+    server.tokens = {"one-use"}
+    try:
+        enrolled = call("enrol", "--server", server.url, "--data", str(data), "--token", "one-use")
+        assert enrolled.exit_code == 0, enrolled.stderr
+        assert enrolled.stdout.strip() == short_thumbprint(DeviceKey.load(data / "device.key").jwk)
+        run = [
+            "run",
+            "--data",
+            str(data),
+            "--reader",
+            f"udp:127.0.0.1:{port}",
+            "--act",
+            "kom",
+            "--staff",
+            "s_1",
+            *QUICK,
+        ]
+        server.always = 503
+        agent = start(*run)
+        agent.line("ready")
+        present = ["simulate", "--udp", str(port), "--hold", "1.0", "--gap", "0.8"]
+        first = start(*present, "--tag", "ntag213")
+        assert agent.line("green").split()[1:4] == ["1", "KOM", "04A1B2C3D4E580"]
+        agent.end(signal.SIGKILL)
+        first.end()
+        assert server.held == {}
+        agent = start(*run)
+        agent.line("ready")
+        for number, (kind, uid) in enumerate([("ntag424", "04DE5F1EACC040"), ("felica", "03FEFFE011223344")], start=2):
+            presenter = start(*present, "--tag", kind)
+            assert agent.line("green").split()[1:4] == [str(number), "KOM", uid]
+            presenter.end()
+        server.always = None
+        while len(server.held) < 3:
+            threading.Event().wait(0.05)
+        assert [said["tag"]["uid"] for said in server.taps()] == [
+            "04A1B2C3D4E580",
+            "04DE5F1EACC040",
+            "03FEFFE011223344",
+        ]
+        assert [("sun" in said["tag"]) for said in server.taps()] == [False, True, False]
+        assert {said["staff"] for said in server.taps()} == {"s_1"}
+        assert agent.end() == 0, "a clean end on SIGTERM"
+    finally:
+        server.close()
+
+
+def test_a_whole_agent_in_one_process_presents_its_script_and_drains(
+    enrolled: Path, server: TapServer, start: Callable[..., Process]
+) -> None:
+    script = enrolled.parent / "tags.jsonl"
+    items = [
+        {"tag": "ntag213", "uid": "04000000000001", "hold": 0.3, "gap": 0.3},
+        {"tag": "ntag424", "hold": 0.3, "gap": 0.7, "act": "kom"},
+        {"tag": "ntag213", "uid": "04A1B2C3D4E580", "hold": 0.3, "gap": 0.3},
+        {"tag": "ntag213", "uid": "04000000000001", "hold": 0.3, "gap": 0.3},
+        {"tag": "ntag424", "hold": 0.3, "gap": 0.3, "act": "gick"},
+    ]
+    script.write_text("\n".join(map(json.dumps, items)))
+    done = start("simulate", "--data", str(enrolled), "--tags", str(script), "--act", "keys",
+                 "--badge", "04000000000001=s_anna", "--lang", "en", *QUICK)  # fmt: skip
+    assert done.process.wait(60) == 0
+    done.end()
+    assert [line.split()[0] for line in done.lines] == ["ready", "badge", "green", "red", "badge", "green"]
+    assert [(said["act"], said["staff"], said["staff_by"]) for said in server.taps()] == [
+        ("KOM", "s_anna", "badge"), ("GICK", "s_anna", "badge"),
+    ]  # fmt: skip
+
+
+def test_two_agents_on_one_folder_are_refused(enrolled: Path, start: Callable[..., Process]) -> None:
+    run = ["run", "--data", str(enrolled), "--reader", f"udp:127.0.0.1:{free_udp_port()}", "--staff", "s_1"]
+    start(*run).line("ready")
+    second = call(*run)
+    assert second.exit_code == 1
+    assert second.stderr.startswith("already_running")
+
+
+def test_a_revoked_device_shows_red_and_signs_nothing(
+    enrolled: Path, server: TapServer, outbox: Outbox, start: Callable[..., Process]
+) -> None:
+    server.revoked = True
+    outbox.set_revoked(revoked=True)
+    outbox.close()
+    port = free_udp_port()
+    agent = start(
+        "run", "--data", str(enrolled), "--reader", f"udp:127.0.0.1:{port}", "--staff", "s_1", "--lang", "en", *QUICK
+    )
+    agent.line("ready")
+    start("simulate", "--udp", str(port))
+    assert agent.line("red").startswith("red device_revoked Not saved")
+    assert agent.end() == 0
+    assert server.held == {}
+
+
+def test_systemds_watchdog_is_fed_while_every_reader_is_looked_at(
+    enrolled: Path, tmp_path: Path, start: Callable[..., Process]
+) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        systemd.settimeout(15)
+        env = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "600000"}
+        agent = start(
+            "run", "--data", str(enrolled), "--reader", f"udp:127.0.0.1:{free_udp_port()}", "--staff", "s_1", env=env
+        )
+        agent.line("ready")
+        said = {systemd.recv(100) for _ in range(4)}
+        agent.end()
+        while b"STOPPING=1" not in said:
+            said.add(systemd.recv(100))
+    assert said == {b"READY=1", b"WATCHDOG=1", b"STOPPING=1"}
+
+
+def test_queue_shows_what_waits_and_selftest_says_what_to_do(enrolled: Path, outbox: Outbox, server: TapServer) -> None:
+    tap(outbox)
+    outbox.park(tap(outbox), "422")
+    outbox.close()
+    shown = json.loads(call("queue", "--data", str(enrolled), "--format", "json").stdout)
+    assert [(row["seq"], row["state"]) for row in shown] == [(2, "parked"), (1, "waiting")]
+    assert "väntar 1, undanlagda 1" in call("queue", "--data", str(enrolled)).stdout
+    assert call("queue", "--data", str(enrolled), "--release").exit_code == 0
+    tested = call("selftest", "--data", str(enrolled), "--reader", "udp:127.0.0.1:9", "--lang", "en")
+    lines = tested.stdout.splitlines()
+    assert tested.exit_code == 0, tested.stdout
+    assert [line.split()[1].rstrip(":") for line in lines] == ["reader", "clock", "server", "outbox"]
+    assert sorted(server.held) == [1, 2]
+    server.always = 401
+    tested = call("selftest", "--data", str(enrolled), "--reader", "usb-port:9-9")
+    assert tested.exit_code == 1
+    assert "kontakta chefen" in tested.stdout
+    assert "udev" in tested.stdout
+
+
+def test_wrong_usage_is_status_2_and_a_refusal_status_1(tmp_path: Path, enrolled: Path) -> None:
+    data = ["--data", str(tmp_path)]
+    cases = {
+        ("run", *data, "--reader", "usb"): (1, "not_enrolled"),
+        ("run", "--data", str(enrolled)): (2, "no_reader"),
+        ("run", "--data", str(enrolled), "--reader", "udp:10.0.0.1:5"): (2, "udp_loopback"),
+        ("run", "--data", str(enrolled), "--reader", "usb", "--act", "perhaps"): (2, "bad_option"),
+        ("enrol", *data, "--server", "http://elsewhere.example", "--token", "x"): (2, "needs_https"),
+        ("enrol", "--data", str(enrolled), "--server", "https://elsewhere.example", "--token", "x"): (
+            1,
+            "already_enrolled",
+        ),
+        ("write-tag", "https://a.example/t?x=1", *data, "--reader", "udp:127.0.0.1:9"): (2, "url_form"),
+        ("write-tag", "https://a.example/t#1", *data, "--reader", "udp:127.0.0.1:9", "--seconds", "0.2"): (1, "no_tag"),
+    }
+    for arguments, (status, code) in cases.items():
+        done = call(*arguments)
+        assert (done.exit_code, code in done.stderr) == (status, True), (arguments, done.stderr)
+
+
+def test_write_tag_writes_to_a_sticker_held_to_the_reader(tmp_path: Path, start: Callable[..., Process]) -> None:
+    port = free_udp_port()
+    start("simulate", "--udp", str(port), "--tag", "ntag213", "--hold", "20")
+    done = call(
+        "write-tag", "https://a.example/t#x1", "--data", str(tmp_path), "--reader", f"udp:127.0.0.1:{port}", "--lock"
+    )
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.strip() == "04A1B2C3D4E580"
+    again = call("write-tag", "https://a.example/t#x2", "--data", str(tmp_path), "--reader", f"udp:127.0.0.1:{port}")
+    assert again.exit_code == 1, "it was locked"
+
+
+def test_the_configuration_file_sets_up_readers_and_badges(tmp_path: Path) -> None:
+    from device_agent.setup import read_setup
+
+    (tmp_path / "agent.toml").write_text(
+        'lang = "en"\n[badges]\n"04:aa:bb" = "s_1"\n[[reader]]\npath = "usb-port:1-1.2"\nact = "kom"\n[[reader]]\npath = "usb-port:1-1.3"\nact = "gick"\n'
+    )
+    setup = read_setup(tmp_path, None, {"lang": None, "readers": None})
+    assert [(reader.path, reader.rules.act) for reader in setup.readers] == [
+        ("usb-port:1-1.2", "KOM"),
+        ("usb-port:1-1.3", "GICK"),
+    ]
+    assert setup.readers[0].rules.badges == {"04AABB": "s_1"}
+    assert setup.lang == "en"
+
+
+def test_a_refused_enrolment_leaves_no_identity(tmp_path: Path) -> None:
+    server = TapServer()
+    try:
+        done = call("enrol", "--server", server.url, "--data", str(tmp_path), "--token", "used up")
+        assert done.exit_code == 1
+        assert "enrol_refused" in done.stderr
+        with pytest.raises(Exception, match="not_enrolled"):
+            Identity.load(tmp_path)
+    finally:
+        server.close()
