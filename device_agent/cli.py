@@ -4,11 +4,10 @@ usage.
 
 import json
 import logging
-import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -18,15 +17,12 @@ import typer
 
 from device_agent import __version__
 from device_agent.clock import SystemClock
-from device_agent.feedback import Feedback
 from device_agent.keys import payload_of
-from device_agent.loop import Agent, only_one, open_agent
 from device_agent.messages import Lang, text
 from device_agent.outbox import FILE_NAME, Outbox
-from device_agent.setup import Identity, Setup, Wrong, load_key, read_setup
+from device_agent.setup import Identity, Wrong, load_key, read_setup
 from device_agent.simulated.field import Field, UdpField
 from device_agent.simulated.script import Presentation, make_tag, play, read_script
-from device_agent.statements import Act
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -108,30 +104,9 @@ def run(
     """Read tags, sign and keep taps, send them. Prints `ready` when every reader is open; ends cleanly on SIGTERM."""
     del server, reader, act, staff, grant, service, badge, heartbeat, max_wait, holdoff  # read from the context
     with _refusals(lang):
-        _work(read_setup(data, config, _given(context)))
+        from device_agent.working import work  # noqa: PLC0415 - httpx and nfcpy cost a second that `queue` need not wait
 
-
-def _work(setup: Setup, beside: Callable[[Agent, threading.Event], None] | None = None) -> None:
-    """Runs the agent until a signal or until `beside` is through."""
-    stopping = threading.Event()
-    clock = SystemClock()
-    with open_agent(setup, clock, Feedback(setup.lang)) as agent:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
-        if any(reader.rules.act is None for reader in setup.readers):
-            threading.Thread(target=_read_keys, args=(agent, clock), daemon=True, name="keys").start()
-        if beside is not None:
-            threading.Thread(target=beside, args=(agent, stopping), daemon=True, name="script").start()
-        agent.run(stopping)
-
-
-def _read_keys(agent: Agent, clock: SystemClock) -> None:
-    """`k` or `1` then Enter is KOM, `g` or `2` is GICK, for the next touch; a keypad types the same."""
-    keys: dict[str, Act] = {"k": "KOM", "1": "KOM", "+": "KOM", "g": "GICK", "2": "GICK", "-": "GICK"}
-    for line in sys.stdin:
-        chosen = keys.get(line.strip().lower()[:1])
-        if chosen is not None:
-            agent.choices.choose(chosen, clock.now())
+        work(read_setup(data, config, _given(context)))
 
 
 @app.command("enrol")
@@ -255,9 +230,11 @@ def simulate(
         if udp is not None:
             _present_over_udp(script, udp, pace, wait)
         else:
+            from device_agent.working import simulate_here  # noqa: PLC0415 - as in `run`
+
             fields = {name: Field() for name in {item.reader for item in script}}
             given = _given(context) | {"readers": [f"sim:{name}" for name in sorted(fields)]}
-            _simulate_here(read_setup(data, config, given), script, fields, pace, drain)
+            simulate_here(read_setup(data, config, given), script, fields, pace, drain)
 
 
 def _present_over_udp(script: list[Presentation], port: int, pace: float, wait: float) -> None:
@@ -278,32 +255,6 @@ def _present_over_udp(script: list[Presentation], port: int, pace: float, wait: 
         raise Wrong("no_tag_reader", port=port)
 
 
-def _simulate_here(
-    setup: Setup, script: list[Presentation], fields: dict[str, Field], pace: float, drain: float
-) -> None:
-    """The whole agent in this process; ends when all is presented and received."""
-    from device_agent.reader import simulate as plug_in  # noqa: PLC0415 - needs libusb
-
-    for name, field in fields.items():
-        plug_in(name, field)
-
-    def beside(agent: Agent, stopping: threading.Event) -> None:
-        while not stopping.is_set() and any(worker.state != "online" for worker in agent.workers):
-            stopping.wait(0.02)
-
-        def press(item: Presentation) -> None:
-            if item.act is not None:
-                agent.choices.choose("KOM" if item.act.lower() == "kom" else "GICK", SystemClock().now())
-
-        play(script, fields, stopping, press, pace)
-        until = monotonic() + drain
-        while not stopping.is_set() and agent.outbox.counts().waiting and monotonic() < until:
-            stopping.wait(0.1)
-        stopping.set()
-
-    _work(setup, beside)
-
-
 @app.command("write-tag")
 def write_tag(
     context: typer.Context, url: Annotated[str, typer.Argument(help="https address, its data after #")], *,
@@ -312,6 +263,7 @@ def write_tag(
     seconds: Annotated[float, typer.Option(help="How long to wait for a tag")] = 30.0,
 ) -> None:  # fmt: skip
     """Write an address to an NTAG213/215/216, read it back, and lock it on request. Prints the tag's uid."""
+    from device_agent.loop import only_one  # noqa: PLC0415 - as in `run`
     from device_agent.writing import write_to_tag  # noqa: PLC0415 - needs libusb
 
     del reader

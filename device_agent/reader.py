@@ -199,7 +199,7 @@ class _SteadyUdp(nfc.clf.udp.Device):  # type: ignore[misc] # nfcpy has no types
         # The stock constructor turns well-known ports into their service's name and fails over it.
         self.addr = ("127.0.0.1", port)
         self._path = f"127.0.0.1:{port}"
-        self.socket = None
+        self.socket: Any = None
         self._create_socket()
 
     def _send_data(self, brty: str, data: bytes, addr: Any) -> None:

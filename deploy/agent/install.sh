@@ -31,7 +31,8 @@ fi
 apt-get install -y --no-install-recommends python3 python3-venv libusb-1.0-0
 getent group plugdev >/dev/null || groupadd --system plugdev
 getent passwd komgick-agent >/dev/null ||
-    useradd --system --home-dir /var/lib/komgick-agent --shell /usr/sbin/nologin komgick-agent
+    useradd --system --user-group --home-dir /var/lib/komgick-agent --shell /usr/sbin/nologin komgick-agent
+install -d -o komgick-agent -g komgick-agent -m 0700 /var/lib/komgick-agent
 [ -x /opt/komgick-agent/bin/python ] || python3 -m venv /opt/komgick-agent
 /opt/komgick-agent/bin/pip install --upgrade "$source[agent]"
 

@@ -1,13 +1,15 @@
-"""A real HTTP server in the form of EVIDENCE.md section 1, small enough to misbehave on order: statuses, lost answers, lost memory."""
+"""A real HTTP server in the form of EVIDENCE.md section 1, small enough to misbehave on order: statuses, lost answers,
+lost memory.
+"""
 
 import json
 import threading
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from device_agent.clock import SystemClock
 from device_agent.keys import DeviceKey, payload_of, short_thumbprint, statement_hash, verify
 
 
@@ -82,7 +84,7 @@ class TapServer(ThreadingHTTPServer):
             "r": f"r_{len(self.uploads)}", "dev": self.dev, "upto": upto,
             "upto_hash": statement_hash(self.held[upto]) if upto in self.held else None,
             "missing": [seq for seq in range(1, head["head_seq"] + 1) if seq not in known],
-            "recv": datetime.now(UTC).isoformat(), "nonce": head["nonce"], "results": results,
+            "recv": SystemClock().now().t, "nonce": head["nonce"], "results": results,
         } | ({"revoked": True} if self.revoked else {}) | self.forge  # fmt: skip
         return json.dumps({"receipt": self.key.sign("receipt+jws", said), **said}).encode()
 
@@ -94,7 +96,8 @@ class TapServer(ThreadingHTTPServer):
         verify(asked["proof"], asked["public_jwk"], "enrol+jws")
         self.device_jwk = asked["public_jwk"]
         answer = {
-            "device_id": self.dev, "server_jwk": self.key.jwk, "thumbprint": short_thumbprint(asked["public_jwk"]), "state": "pending",
+            "device_id": self.dev, "server_jwk": self.key.jwk,
+            "thumbprint": short_thumbprint(asked["public_jwk"]), "state": "pending",
         }  # fmt: skip
         return 200, json.dumps(answer).encode()
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from device_agent.cli import app
 from device_agent.keys import DeviceKey, short_thumbprint
@@ -261,7 +260,9 @@ def test_the_configuration_file_sets_up_readers_and_badges(tmp_path: Path) -> No
     from device_agent.setup import read_setup
 
     (tmp_path / "agent.toml").write_text(
-        'lang = "en"\n[badges]\n"04:aa:bb" = "s_1"\n[[reader]]\npath = "usb-port:1-1.2"\nact = "kom"\n[[reader]]\npath = "usb-port:1-1.3"\nact = "gick"\n'
+        'lang = "en"\n[badges]\n"04:aa:bb" = "s_1"\n'
+        '[[reader]]\npath = "usb-port:1-1.2"\nact = "kom"\n'
+        '[[reader]]\npath = "usb-port:1-1.3"\nact = "gick"\n'
     )
     setup = read_setup(tmp_path, None, {"lang": None, "readers": None})
     assert [(reader.path, reader.rules.act) for reader in setup.readers] == [

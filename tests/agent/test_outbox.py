@@ -1,5 +1,8 @@
-"""The outbox under kills, torn files and full disks: green means durable, numbers are never given twice, what is gone is said."""
+"""The outbox under kills, torn files and full disks: green means durable, numbers are never given twice, what is gone
+is said.
+"""
 
+import contextlib
 import os
 import random
 import resource
@@ -9,6 +12,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import sleep
 
@@ -121,44 +125,52 @@ def _fill(place: Path) -> Path:
             return ballast
 
 
-def test_on_a_full_disk_a_tap_is_not_claimed_and_its_number_not_used(tmp_path: Path, key: DeviceKey) -> None:
-    place = tmp_path / "small"
+@contextlib.contextmanager
+def disk_to_fill(place: Path) -> Iterator[Callable[[], Callable[[], None]]]:
+    """A folder whose disk can be filled and freed: a tmpfs of 256 KiB, or without the right to mount a limit on file
+    size.
+    """
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(place)]
-    mounted = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
-    try:
+    if os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0:
+        try:
+            yield lambda: _fill(place).unlink
+        finally:
+            subprocess.run(["umount", str(place)], check=True)
+        return
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit() -> Callable[[], None]:
+        size = (place / (FILE_NAME + "-wal")).stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    yield limit
+
+
+def test_on_a_full_disk_a_tap_is_not_claimed_and_its_number_not_used(tmp_path: Path, key: DeviceKey) -> None:
+    place = tmp_path / "small"
+    with disk_to_fill(place) as fill:
         outbox = reopen(place, key).outbox
-        greens = [tap(outbox)]
-        if mounted:
-            ballast = _fill(place)
-        else:
-            size = (place / (FILE_NAME + "-wal")).stat().st_size
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            before = resource.getrlimit(resource.RLIMIT_FSIZE)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-        refused = 0
+        greens, codes = [tap(outbox)], []
+        free = fill()
         for _ in range(10):
             try:
                 greens.append(tap(outbox))
             except NotStored as error:
-                refused += 1
-                assert error.code in ("disk_full", "not_writable")
-        assert refused > 0
+                codes.append(error.code)
         killed = tmp_path / "killed while full"
         shutil.copytree(place, killed, ignore=shutil.ignore_patterns("ballast"))
-        if mounted:
-            ballast.unlink()
-        else:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        free()
+        assert codes
+        assert set(codes) <= {"disk_full", "not_writable"}
         assert sorted(statements(reopen(killed, key).outbox)) == greens, "what got red light must not come back to life"
         greens.append(tap(outbox))
         held = statements(outbox)
         assert sorted(held) == greens == list(range(1, len(greens) + 1))
         check_chain(held, key)
         outbox.close()
-    finally:
-        if mounted:
-            subprocess.run(["umount", str(place)], check=True)
 
 
 def test_a_read_only_database_gives_no_green_light(outbox: Outbox) -> None:

@@ -1,4 +1,6 @@
-"""The sender against a real HTTP server: nothing is dropped whatever it answers, and receipts are believed only when genuine."""
+"""The sender against a real HTTP server: nothing is dropped whatever it answers, and receipts are believed only when
+genuine.
+"""
 
 import base64
 import json
@@ -194,9 +196,7 @@ def test_a_server_that_knows_more_than_this_disk_is_believed_and_no_number_given
     assert payload_of(outbox.waiting(42, 1, 9999)[0].jws)["prev"] == "h" * 43
 
 
-def test_a_statement_never_sent_is_not_received_by_being_unmentioned(
-    outbox: Outbox, sender: Sender, server: TapServer
-) -> None:
+def test_a_statement_never_sent_is_not_received_by_being_unmentioned(outbox: Outbox) -> None:
     for _ in range(3):
         tap(outbox)
     outbox.acknowledge("r_9", 1, 3, [], [1])

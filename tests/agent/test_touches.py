@@ -53,7 +53,7 @@ def test_of_two_persons_at_one_reader_the_last_badge_counts() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "counts"), [(60, True), (60.001, False), (-1, False)])
-def test_a_badge_shown_long_ago_or_before_a_reboot_counts_no_more(seconds: float, counts: bool) -> None:  # noqa: FBT001 - a table
+def test_a_badge_shown_long_ago_or_before_a_reboot_counts_no_more(seconds: float, counts: bool) -> None:
     desk = Desk(SHARED, Choices())
     desk.meaning(Touch(BADGE), at(0))
     assert isinstance(desk.meaning(Touch(TAG), at(seconds)), TapMeant) == counts
