@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
-from app.insight.numbers import ratio, swedish
+from app.insight.numbers import decimal, ratio, swedish
 from app.insight.premium_model import Condition, PremiumModel
 from app.insight.staffing import TRAINED
 from app.refusals import Invalid
@@ -25,13 +26,17 @@ FIGURES = (
 
 @dataclass(frozen=True, slots=True)
 class StaffFigure:
-    """One carer of the applicant: `minutes` worked (any unit of time, the same for all), `client_minutes` of them."""
+    """One employment of a carer: `minutes` worked (any unit of time, the same for all), `client_minutes` of them.
+
+    `head` false: another employment of somebody who is counted already; persons are counted, not accounts.
+    """
 
     employment: str
     education: str
     minutes: int
     client_minutes: int = 0
     has_document: bool = True
+    head: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +58,15 @@ class Applicant:
     ordered_per_client: Fraction | None = None
     ordered_per_client_municipality: Fraction | None = None
     """Case mix: ordered minutes a client, here and in the whole municipality."""
+    provider_id: str = ""
+
+    @property
+    def heads(self) -> int:
+        return sum(row.head for row in self.staff)
 
     def figures(self) -> dict[str, Fraction | None]:
         """Every figure a condition may name."""
-        heads = len(self.staff)
+        heads = self.heads
         hours = sum(row.minutes for row in self.staff)
         with_clients = sum(row.client_minutes for row in self.staff)
         trained = [row for row in self.staff if row.education in TRAINED]
@@ -64,8 +74,8 @@ class Applicant:
         return {
             "continuity": self.continuity,
             "hourly_share": ratio(sum(row.minutes for row in self.staff if row.employment == "hourly"), hours),
-            "trained_share": ratio(len(trained), heads),
-            "usk_share": ratio(len(usk), heads),
+            "trained_share": ratio(sum(row.head for row in trained), heads),
+            "usk_share": ratio(sum(row.head for row in usk), heads),
             "trained_time_share": ratio(sum(row.client_minutes for row in trained), with_clients),
             "usk_time_share": ratio(sum(row.client_minutes for row in usk), with_clients),
             "client_time_share": self.client_time_share,
@@ -165,10 +175,10 @@ def judge(model: PremiumModel, applicant: Applicant) -> Verdict:
 def warnings_of(verdict: Verdict) -> list[str]:
     """What stands beside a verdict, in Swedish: nothing here changes it."""
     applicant = verdict.applicant
-    documents = sum(1 for row in applicant.staff if row.education in TRAINED and not row.has_document)
+    documents = sum(1 for row in applicant.staff if row.head and row.education in TRAINED and not row.has_document)
     found = [
         (applicant.clients is not None and applicant.clients < 5, f"bara {applicant.clients} brukare i underlaget"),
-        (len(applicant.staff) < 5, f"bara {len(applicant.staff)} medarbetare i underlaget"),
+        (applicant.heads < 5, f"bara {applicant.heads} medarbetare i underlaget"),
         (applicant.leavers_registered > 0, f"{applicant.leavers_registered} registrerade utan besök eller arbetad tid"),
         (documents > 0, f"{documents} utbildade utan intyg"),
         (applicant.catalogue_mismatches > 0, f"{applicant.catalogue_mismatches} enheter stämmer inte med katalogen"),
@@ -177,6 +187,26 @@ def warnings_of(verdict: Verdict) -> list[str]:
         (_lighter_cases(applicant), "brukarna har mindre beställd tid än kommunens genomsnitt"),
     ]
     return [text for holds, text in found if holds]
+
+
+def verdict_object(verdict: Verdict) -> dict[str, Any]:
+    """The verdict for machines: exact fractions as text, decimals beside them."""
+    return {
+        "provider_id": verdict.applicant.provider_id,
+        "name": verdict.applicant.name,
+        "model": verdict.model.name,
+        "premium": verdict.premium,
+        "amount_ore": verdict.amount_ore,
+        "met": verdict.met,
+        "needed": verdict.model.needed,
+        "indicators": verdict.indicators,
+        "figures": {name: decimal(value) for name, value in verdict.figures.items()},
+        "fractions": {name: None if value is None else str(value) for name, value in verdict.figures.items()},
+        "clients": verdict.applicant.clients,
+        "staff": verdict.applicant.heads,
+        "warnings": warnings_of(verdict),
+        "lines": verdict_lines(verdict),
+    }
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:
@@ -197,7 +227,7 @@ def verdict_lines(verdict: Verdict) -> list[str]:
         ),
         f"Kontinuitet: {swedish(figures['continuity'], 2)} personer i medeltal"
         + (f", högst {swedish(thresholds['continuity'].threshold, 2)}." if "continuity" in thresholds else "."),
-        f"Underlag: {len(applicant.staff)} medarbetare, "
+        f"Underlag: {applicant.heads} medarbetare, "
         f"{'okänt antal' if applicant.clients is None else applicant.clients} brukare; "
         + (f"minst {floor} krävs." if floor else "modellen kräver inget minsta antal."),
         "Att tänka på: " + ("; ".join(warnings) if warnings else "inget särskilt") + ".",

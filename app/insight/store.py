@@ -93,7 +93,7 @@ def load_stays(connection: Connection, window: Window, classes: Iterable[str] = 
     }
     client, person, unit, provider, start_us, end_us, minutes, flags = copy_numbers(connection, _STAYS, values, 8)
     coded = [
-        code(numbers, _registered(connection, column), partial(_named_by_visits, connection, column, values))
+        code(numbers, registered_names(connection, column), partial(_named_by_visits, connection, column, values))
         for numbers, column in ((client, "client_id"), (person, "person"), (unit, "unit_id"), (provider, "provider_id"))
     ]
     (client, clients_), (person, persons), (unit, units), (provider, providers_) = coded
@@ -112,7 +112,7 @@ _REGISTERED = {
 }
 
 
-def _registered(connection: Connection, column: str) -> list[tuple[int, str]]:
+def registered_names(connection: Connection, column: str) -> list[tuple[int, str]]:
     """(hash, name) of everything the registry knows."""
     query = text(f"SELECT hashtextextended(name, 0), name FROM ({_REGISTERED[column]}) AS known")  # noqa: S608 -- above
     return [(number, name) for number, name in connection.execute(query)]

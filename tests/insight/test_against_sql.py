@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import duckdb
-import pyarrow
+import pyarrow as pa
 import pytest
 
 from app.core.localtime import instant_of
@@ -88,10 +88,10 @@ def _by_sql(visits: list[Visit], window: Window, *, by_day: bool) -> tuple[Any, 
         "role": [v.role for v in visits],
         "service": [v.service for v in visits],
         "status": [v.status for v in visits],
-        "start_at": pyarrow.array([_local(v.start_at) for v in visits], pyarrow.timestamp("us")),
-        "end_at": pyarrow.array([_local(v.end_at) for v in visits], pyarrow.timestamp("us")),
+        "start_at": pa.array([_local(v.start_at) for v in visits], pa.timestamp("us")),
+        "end_at": pa.array([_local(v.end_at) for v in visits], pa.timestamp("us")),
     }
-    connection.register("visits", pyarrow.table(columns))
+    connection.register("visits", pa.table(columns))
     values = {"from": window.from_on, "to": window.to_on + timedelta(days=1), "by_day": by_day}
     for statement in MEETINGS.strip().rstrip(";").split(";"):
         named = {name: value for name, value in values.items() if f"${name}" in statement}
