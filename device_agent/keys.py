@@ -31,11 +31,14 @@ def b64url(data: bytes) -> str:
 
 
 def unb64url(text: str) -> bytes:
-    """The bytes of unpadded base64url. Raises BadSignature for anything else."""
+    """The bytes of unpadded base64url in its one canonical spelling. Raises BadSignature for anything else."""
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadSignature("not base64url") from error
+    if b64url(data) != text:
+        raise BadSignature("not the canonical base64url")
+    return data
 
 
 def digest(data: bytes) -> str:

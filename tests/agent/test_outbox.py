@@ -19,7 +19,7 @@ from time import sleep
 import pytest
 
 from device_agent.clock import SystemClock
-from device_agent.keys import NOTHING_BEFORE, DeviceKey, payload_of, statement_hash, verify
+from device_agent.keys import NOTHING_BEFORE, BadSignature, DeviceKey, payload_of, statement_hash, verify
 from device_agent.mark import Mark, MarkFile
 from device_agent.outbox import FILE_NAME, NotStored, Outbox
 from device_agent.recovery import Recovered, open_outbox
@@ -333,3 +333,11 @@ def test_a_rotten_signature_over_sound_words_is_made_again(data: Path, key: Devi
     again = statements(reopen(data, key).outbox)[1]
     assert again.rpartition(".")[0] == jws.rpartition(".")[0]
     verify(again, key.jwk, "tap+jws")
+
+
+def test_a_signature_spelled_differently_is_rotten_too(key: DeviceKey) -> None:
+    jws = key.sign("tap+jws", {"seq": 1})
+    last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".index(jws[-1])
+    other = jws[:-1] + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[last ^ 1]
+    with pytest.raises(BadSignature):
+        verify(other, key.jwk, "tap+jws")

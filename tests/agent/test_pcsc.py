@@ -1,4 +1,6 @@
-"""The PC/SC backend through a real pcscd and the virtual reader of vsmartcard-vpcd. Needs pcscd, vsmartcard-vpcd and pyscard."""
+"""The PC/SC backend through a real pcscd and the virtual reader of vsmartcard-vpcd. Needs pcscd, vsmartcard-vpcd and
+pyscard.
+"""
 
 import contextlib
 import socket
@@ -18,7 +20,7 @@ from device_agent.simulated.type4 import IsoDepTag
 from device_agent.touches import Touch, sun_of
 from tests.agent.conftest import wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("pcscd")]
 
 VPCD_PORT = 35963  # fixed by Debian's /etc/reader.conf.d/vpcd
 ATR = bytes.fromhex("3B8180018080")
@@ -79,7 +81,7 @@ def pcscd() -> Iterator[None]:
     daemon.wait(10)
 
 
-def test_tags_on_a_pcsc_reader_are_one_touch_each_with_their_address(pcscd: None) -> None:
+def test_tags_on_a_pcsc_reader_are_one_touch_each_with_their_address() -> None:
     touches: list[Touch] = []
     states: list[str] = []
 
@@ -110,7 +112,7 @@ def test_tags_on_a_pcsc_reader_are_one_touch_each_with_their_address(pcscd: None
     assert worker.state == "stopped"
 
 
-def test_without_such_a_reader_the_worker_waits_for_it(pcscd: None) -> None:
+def test_without_such_a_reader_the_worker_waits_for_it() -> None:
     states: list[str] = []
     worker = ReaderWorker("pcsc:No Such", lambda _: True, lambda state, _: states.append(state), Timing(reopen=(0.1,)))
     worker.start()
