@@ -7,6 +7,7 @@ unforeseen exception is a bug: 500, and a device tries again.
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -104,8 +105,13 @@ def _http(request: Request, error: Exception) -> Response:
 
 def bug(request: Request, error: Exception) -> Response:
     """What nobody foresaw: logged with its traceback, answered with 500 (`guard.Guard` calls this)."""
-    log.error("bug", error=type(error).__name__, path=request.url.path, exc_info=error)
+    log.error("bug", path=request.url.path, **without_values(error))
     return problem(request, "internal_error", "Something went wrong here; nothing was promised.", 500)
+
+
+def without_values(error: BaseException) -> dict[str, object]:
+    """What the log may know of an exception: kind and places. Message and local variables may hold people's data."""
+    return {"error": type(error).__name__, "places": traceback.format_tb(error.__traceback__)}
 
 
 def _first_line(kind: type[Refused]) -> str:

@@ -11,7 +11,7 @@ from app.cli.context import DataOption, opened
 from app.refusals import Refused
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from app.db.engine import Database
 
 
 class DemoDatabase(Refused):
@@ -27,17 +27,22 @@ def serve(
 ) -> None:
     """Migrate, serve the API, the office pages and the phone app; print the address. Ends at Ctrl-C or SIGTERM."""
     from app.db.mark import is_demo  # noqa: PLC0415 -- SQLAlchemy takes longer than `--help` may
-    from app.main import create_app  # noqa: PLC0415 -- likewise FastAPI
 
     with opened(data) as database:
         if is_demo(database):
             raise DemoDatabase
-        run(create_app(database), host, port)
+        run(database, host, port)
 
 
-def run(application: FastAPI, host: str, port: int) -> None:
-    """Serve until told to stop; prints `KomGick: http://...` on stdout when the door is open."""
+def run(database: Database, host: str, port: int) -> None:
+    """Serve the application on `database` until told to stop; prints `KomGick: http://...` when the door is open.
+
+    The application stands above the doors and puts them together, so it is named, as for any ASGI server.
+    """
     import uvicorn  # noqa: PLC0415 -- as above
+    from uvicorn.importer import import_from_string  # noqa: PLC0415 -- as above
+
+    application = import_from_string("app.main:create_app")(database)
 
     class Announced(uvicorn.Server):
         async def startup(self, sockets: list[Any] | None = None) -> None:

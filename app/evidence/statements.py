@@ -178,8 +178,10 @@ def read_statement(payload: bytes) -> Said | Unknown:
     """The statement in a payload. Unreadable when it is none; a signature says nothing about that."""
     content = read_object(payload)
     version = content.get("v")
+    if type(version) is not int:  # True equals 1
+        raise Unreadable("a version is a whole number")
     try:
-        if type(version) is int and version != 1:
+        if version != 1:
             return Unknown.model_validate(content)
         said = _SAID.validate_python(content)
     except ValidationError as error:

@@ -1,0 +1,1 @@
+"""Was it said? Signatures, chains, clocks, tags."""
