@@ -17,7 +17,7 @@ import httpx
 from tenacity import RetryCallState, Retrying, wait_random_exponential
 
 from device_agent.clock import Clock
-from device_agent.keys import BadSignature, DeviceKey
+from device_agent.keys import NOTHING_BEFORE, BadSignature, DeviceKey
 from device_agent.outbox import NotStored, Outbox, Stored
 from device_agent.receipts import Receipt, read_receipt
 from device_agent.statements import head_payload
@@ -29,6 +29,8 @@ MAX_TAPS = 100
 MAX_BYTES = 240 * 1024
 """The server takes 256 KiB; the head and the JSON around it need some."""
 MAX_WAIT_S = 300.0
+JUMP = 1000
+"""How far behind the highest number known to be missing an old copy of the disk goes on."""
 
 
 class Verdict(StrEnum):
@@ -173,6 +175,13 @@ class Sender:
                 "the server holds statements to %s, this outbox to %s: going on behind them", receipt.upto, head[0]
             )
             outbox.skip_to(receipt.upto, receipt.upto_hash)
+        beyond = max((seq for seq in receipt.missing if seq > head[0]), default=0)
+        if beyond:
+            # This disk is an old copy and even its mark is: the server holds numbers of which only the gaps are told.
+            # Going on well behind them gives none twice; the numbers jumped over become a void.
+            log.warning("the server knows numbers to beyond %s: going on far behind them", beyond)
+            outbox.skip_to(beyond + JUMP, receipt.upto_hash or NOTHING_BEFORE)
+            return
         for first, last in outbox.not_producible(receipt.missing):
             outbox.void(first, last, "storage_lost", self._clock.now())
 

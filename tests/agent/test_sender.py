@@ -266,3 +266,17 @@ def test_an_upload_stays_within_its_limits(outbox: Outbox, sender: Sender, serve
     for head, taps in server.uploads:
         assert len(taps) <= 100
         assert len(json.dumps({"head": head, "taps": taps})) < 256 * 1024
+
+
+def test_an_old_copy_of_the_disk_gives_no_number_twice(outbox: Outbox, sender: Sender, server: TapServer) -> None:
+    for _ in range(3):
+        tap(outbox)
+    sender.step()
+    server.forge = {"missing": [7], "upto": 6, "upto_hash": "h" * 43}
+    sender.step()
+    server.forge = {}
+    assert tap(outbox) == 1008
+    for _ in range(4):
+        sender.step()
+    assert outbox.counts().waiting == 0
+    assert server.taps()[-1]["kind"] == "void"
