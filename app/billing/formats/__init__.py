@@ -1,0 +1,1 @@
+"""How lines and statements are written: CSV, JSON, XLSX. No figure is computed here."""
