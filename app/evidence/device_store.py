@@ -189,6 +189,26 @@ def load_samples(
     return found
 
 
+_SAMPLES_AT = text("SELECT boot, mono, received_at FROM heads WHERE device_id = :device_id AND received_at = :at")
+
+
+def load_samples_at(connection: Connection, device_id: str, at: datetime) -> list[Sample]:
+    """The heads of a device received at exactly that time: those that came together with a tap received then."""
+    rows = connection.execute(_SAMPLES_AT, {"device_id": device_id, "at": at})
+    return [Sample(row.boot, row.mono, row.received_at) for row in rows]
+
+
+_CLAIMS = text(
+    "SELECT seq, hash, tapped_at, boot, mono, received_at, not_before FROM taps"
+    " WHERE device_id = :device_id AND jws <> '' ORDER BY seq, hash"
+)
+
+
+def load_claims(connection: Connection, device_id: str) -> Sequence[Row[Any]]:
+    """What the signed taps of a device say of their time, with their first receive time and lower bound."""
+    return connection.execute(_CLAIMS, {"device_id": device_id}).all()
+
+
 _STAFF_PROVIDERS = text(
     """
     SELECT k.staff_id, k.at, e.provider_id

@@ -97,6 +97,17 @@ def stamp_taps(
     return _with_counter_doubts(stamped, *note_reads(connection, reads))
 
 
+def regrade(connection: Connection, device_id: str, policy: Policy) -> dict[tuple[int, bytes], Stamp]:
+    """The stamps of a device's signed taps, judged again from the stored heads and first receive times alone."""
+    stamps = {}
+    for row in store.load_claims(connection, device_id):
+        claim = Claim(row.tapped_at, row.boot, row.mono, row.received_at, row.not_before)
+        samples = store.load_samples(connection, [(device_id, row.boot, row.mono)], row.received_at)
+        together = store.load_samples_at(connection, device_id, row.received_at)
+        stamps[row.seq, bytes(row.hash)] = judge(claim, together, policy, samples[device_id, row.boot, row.mono])
+    return stamps
+
+
 def note_reads(
     connection: Connection, reads: Sequence[tuple[SunRead, str]]
 ) -> tuple[Mapping[tuple[str, int], frozenset[Any]], list[tuple[str, int]]]:

@@ -21,6 +21,8 @@ from app.evidence.oddities import findings_of_device
 from app.evidence.signatures import b64url, short_thumbprint, take_apart
 from app.evidence.store import load_taps
 from app.evidence.sun import SunKeys, make
+from app.evidence.timing import regrade
+from app.policies import PolicyBook
 from tests.evidence.devices import START, TAPS, Device, register, rows, statement_hash
 
 UID = "04DE5F1EACC040"
@@ -404,3 +406,24 @@ def test_stored_evidence_can_be_changed_by_nobody(database: Database) -> None:
     for table in ("taps", "heads", "receipts", "device_events", "shift_grants", "rejected_seqs"):
         with pytest.raises(Exception, match="never changed"), database.transaction(Caller.batch()) as connection:
             connection.exec_driver_sql(f"DELETE FROM {table}")
+
+
+def test_grades_are_rebuilt_from_stored_heads_and_receive_times(database: Database) -> None:
+    device = register(database, Device())
+    documents = [device.tap()]
+    receive(database, device.upload(documents), now=device.at)
+    device.wait(minutes=50)
+    documents = [device.tap()]
+    device.clock_error = timedelta(minutes=-20)
+    documents += [device.tap()]
+    device.wait(minutes=10)
+    device.reboot()
+    documents += [device.tap()]
+    receive(database, device.upload(documents), now=device.at)
+    device.wait(minutes=90)
+    receive(database, device.upload(), now=device.at)
+    stored = rows(database, "SELECT seq, at, estimated_at, grade FROM taps ORDER BY seq")
+    assert [row[3] for row in stored] == ["A", "B", "C", "C"]
+    with database.transaction(Caller.batch(), read_only=True) as connection:
+        rebuilt = regrade(connection, device.device_id, PolicyBook.built_in().on(START.date()))
+    assert [(seq, s.at, s.estimated_at, s.grade) for (seq, _), s in sorted(rebuilt.items())] == stored
