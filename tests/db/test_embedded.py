@@ -90,6 +90,8 @@ def test_a_second_process_shares_and_takes_over_when_the_owner_is_gone(
     second = opener(tmp_path / "postgres")
     assert second.said() == "shared"
     owner.process.kill()
+    cluster = EmbeddedServer(tmp_path / "postgres").cluster
+    wait_until(lambda: not server_pids(cluster))  # until then the dying server may still answer once
     second.go_on()
     assert second.said() == "owned"
     second.go_on()
