@@ -154,6 +154,14 @@ ROWS = {
         [4, 10, 0],
         ["kom_without_gick"],
     ),
+    "9 not even with a single tap between": (
+        """2026-01-05 08:00 AUTO anna bo
+        2026-01-05 08:04 AUTO anna bo
+        2026-01-05 08:30 GICK anna cia
+        2026-01-05 09:00 AUTO anna bo""",
+        [4, 0, 0],
+        ["gick_without_kom", "kom_without_gick"],
+    ),
     "9 not when the third could not end the first": (
         """2026-01-05 20:00 AUTO anna bo
         2026-01-05 20:04 AUTO anna bo
@@ -171,6 +179,14 @@ ROWS = {
         [0, 60],
         ["gick_without_kom"],
     ),
+    "10 not when a later KOM is the single one": (
+        """2026-01-05 08:00 GICK anna bo
+        2026-01-05 08:10 KOM anna bo
+        2026-01-05 08:20:00 GICK anna bo
+        2026-01-05 08:20:50 KOM anna bo""",
+        [0, 10, 0],
+        ["gick_without_kom", "kom_without_gick"],
+    ),
     "10 not after 16 h": (
         "2026-01-05 08:00 GICK anna bo\n2026-01-06 00:00:01 KOM anna bo",
         [0, 0],
@@ -183,6 +199,13 @@ ROWS = {
         2026-01-05 09:00 KOM anna bo""",
         [0, 10, 0],
         ["gick_without_kom", "kom_without_gick"],
+    ),
+    "10 not even when that next tap is a KOM without GICK": (
+        """2026-01-05 08:00 GICK anna bo
+        2026-01-05 08:30 KOM anna cia
+        2026-01-05 09:00 KOM anna bo""",
+        [0, 0, 0],
+        ["gick_without_kom", "kom_without_gick", "kom_without_gick"],
     ),
     "11 two minutes are not too short": (
         "2026-01-05 08:00:10 KOM anna bo\n2026-01-05 08:02:10 GICK anna bo",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from app.core.localtime import local_date
 from app.facts import Finding, Visit
 from app.policies import PolicyBook
 from app.visits.rules.changed import changed
+from app.visits.rules.spans import local_day
 
 
 def judged(visit: Visit, findings: Sequence[Finding], resolved: Collection[str], book: PolicyBook) -> Visit:
@@ -23,7 +23,7 @@ def judged(visit: Visit, findings: Sequence[Finding], resolved: Collection[str],
         codes = tuple(sorted({finding.code for finding in findings}))
         holding = [finding for finding in findings if finding.holds]
         if holding and visit.status != "cancelled":
-            policy = book.on(local_date(visit.at))
+            policy = book.on(local_day(visit.at))
             holds = tuple(sorted({
                 finding.code
                 for finding in holding

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from app.core.localtime import format_instant, local_date
+from app.core.localtime import format_instant
 from app.core.minutes import whole_minutes
 from app.facts import Decline, DeclineOutcome, Directory, Dispute, Finding, PlannedVisit, Visit
 from app.facts.derived import Status
@@ -24,6 +24,7 @@ from app.visits.rules.about import Pairs, about_visit
 from app.visits.rules.changed import changed
 from app.visits.rules.declines import Door, judge_declines
 from app.visits.rules.plans import match_plans, missed_visits, visit_order
+from app.visits.rules.spans import hours, local_day, minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,7 @@ def _executed(visit: Visit, plan: PlannedVisit | None, book: PolicyBook) -> int:
     if visit.role != "carer" or visit.start_at is None or visit.end_at is None:
         return 0
     service = _class_of(visit, plan)
-    if service != "care" and not (
-        service == "night_patrol" and book.on(local_date(visit.start_at)).night_patrol_counts
-    ):
+    if service != "care" and not (service == "night_patrol" and book.on(local_day(visit.start_at)).night_patrol_counts):
         return 0
     total = whole_minutes(visit.start_at, visit.end_at)
     return total if visit.share is None else visit.share.minutes_between(0, total)
@@ -144,7 +143,7 @@ def _findings_of(
     """The findings on single visits of one client and provider, and row 13 between them."""
     there: list[Visit] = []
     for visit in visits:
-        on = local_date(visit.at)
+        on = local_day(visit.at)
         policy = book.on(on)
         yield from _of_times(visit, plan_ends.get(visit.visit_id), policy)
         orders = directory.orders_on(visit.client_id, visit.provider_id, on)
@@ -186,11 +185,11 @@ def _of_times(visit: Visit, planned_end: datetime | None, policy: Policy) -> Ite
             yield _kom_without_gick(visit, start_at, planned_end)
         return
     elapsed = end_at - start_at
-    short = elapsed < timedelta(minutes=policy.too_short_min) or bool(visit.proposal)
+    short = elapsed < minutes(policy.too_short_min) or bool(visit.proposal)
     if short and visit.status != "declined":
         yield about_visit(visit, "too_short", _seconds(elapsed), visit.proposal)
-    above = elapsed > timedelta(hours=policy.hold_above_h)
-    if above or (visit.service == "care" and elapsed >= timedelta(hours=policy.too_long_h)):
+    above = elapsed > hours(policy.hold_above_h)
+    if above or (visit.service == "care" and elapsed >= hours(policy.too_long_h)):
         yield about_visit(visit, "too_long", _seconds(elapsed), holds=above and "times_confirmed" not in visit.marks)
 
 

@@ -16,15 +16,15 @@ Readings chosen where DOMAIN.md leaves a doubt:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import NamedTuple
 
 from app.core import ids
-from app.core.localtime import local_date
 from app.core.minutes import whole_minutes
 from app.facts import Decline, DeclineOutcome, Directory, Finding, PlannedVisit, Visit
 from app.facts.registry import Absence
 from app.policies import Policy, PolicyBook
+from app.visits.rules.spans import local_day, minutes
 
 
 class Door(NamedTuple):
@@ -39,7 +39,7 @@ class Door(NamedTuple):
 
 def window_from(decline: Decline, policy: Policy) -> datetime:
     """From when on a KOM shows that staff came for this visit."""
-    return decline.planned_start_at - timedelta(minutes=policy.decline_window_min)
+    return decline.planned_start_at - minutes(policy.decline_window_min)
 
 
 def judge_declines(
@@ -50,7 +50,7 @@ def judge_declines(
     findings: list[Finding] = []
     taken: set[str] = set()
     for decline in sorted(declines, key=lambda row: (row.planned_start_at, row.decline_id)):
-        on = local_date(decline.planned_start_at)
+        on = local_day(decline.planned_start_at)
         policy = book.on(on)
         notice, contradicted = _notice(decline, door.visits, policy, directory)
         if contradicted:
@@ -86,7 +86,7 @@ def _notice(decline: Decline, visits: Sequence[Visit], policy: Policy, directory
     came = any(_shows_presence(visit, decline, since) for visit in visits)
     if decline.notice == "absent":
         return "absent", came
-    if directory.refuses_tag(decline.client_id, local_date(decline.noticed_at)) or directory.in_outage(
+    if directory.refuses_tag(decline.client_id, local_day(decline.noticed_at)) or directory.in_outage(
         decline.provider_id, decline.noticed_at
     ):
         return decline.notice, False

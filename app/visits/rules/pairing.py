@@ -21,9 +21,10 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from app.core import ids
-from app.core.localtime import day_bounds, instant_of, local_date
+from app.core.localtime import day_bounds, instant_of
 from app.facts import Directory, Finding, Tap
 from app.policies import Policy, PolicyBook
+from app.visits.rules.spans import hours, local_day, seconds
 from app.visits.rules.stay import Pairing, Stay, is_retry, same_place
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -115,17 +116,17 @@ class _Walk:
 
     def enter_day(self, tap: Tap) -> None:
         """Policy and employment are looked up once a local day."""
-        on = local_date(tap.at)
+        on = local_day(tap.at)
         self.day_from, self.day_to = day_bounds(on)
         policy = self.policy = self.book.on(on)
         employment = self.directory.employment_on(tap.staff_id, on)
         self.employed = employment is not None
         self.staff_provider = employment.provider_id if employment else ""
-        self.repeat = timedelta(seconds=policy.repeat_s)
-        self.move = timedelta(seconds=policy.move_s)
+        self.repeat = seconds(policy.repeat_s)
+        self.move = seconds(policy.move_s)
         self.touch = max(self.repeat, self.move)
-        self.open_until = timedelta(hours=policy.open_until_h)
-        self.pair_limit = timedelta(hours=policy.pair_limit_h)
+        self.open_until = hours(policy.open_until_h)
+        self.pair_limit = hours(policy.pair_limit_h)
 
     def outside(self, code: str, tap: Tap, clients: tuple[str, ...]) -> None:
         """Rows 15, 17: the tap is outside any visit, and not seen by what follows."""
@@ -256,11 +257,11 @@ class _Walk:
         kom_at, at = opened.tap.at, tap.at
         if at > opened.until or not same_place(opened.clients, clients):
             return False
-        on = local_date(kom_at)
+        on = local_day(kom_at)
         policy = self.book.on(on)
-        if at - kom_at <= timedelta(hours=policy.auto_short_h):
+        if at - kom_at <= hours(policy.auto_short_h):
             return True
-        if at - kom_at > timedelta(hours=policy.auto_max_h):
+        if at - kom_at > hours(policy.auto_max_h):
             return False
         day_break = instant_of(on, policy.auto_day_break)
         while day_break <= kom_at:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from app.core import ids
-from app.core.localtime import local_date
 from app.facts import Decline, Directory, Finding, PlannedVisit, Visit
 from app.policies import PolicyBook
+from app.visits.rules.spans import hours, local_day
 
 VisitOrder = tuple[datetime, bool, str, int]
 """Start (else end), then (device_id, seq); a manual visit after tapped ones of the same instant, by manual_id."""
@@ -61,7 +61,7 @@ def match_plans(visits: Sequence[Visit], plans: Iterable[PlannedVisit], book: Po
 
 def match_reach(plan: PlannedVisit, book: PolicyBook) -> timedelta:
     """How far from a plan a visit may be."""
-    return timedelta(hours=book.on(local_date(plan.start_at)).plan_match_h)
+    return hours(book.on(local_day(plan.start_at)).plan_match_h)
 
 
 def missed_visits(
@@ -78,7 +78,7 @@ def missed_visits(
         if plan.planned_id in met or plan.withdrawn_at is not None or plan.start_at in declined:
             continue
         absences = directory.absences(plan.client_id)
-        if absences and any(absence.excuses_plan_on(local_date(plan.start_at)) for absence in absences):
+        if absences and any(absence.excuses_plan_on(local_day(plan.start_at)) for absence in absences):
             continue
         found.append(
             Finding(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from app.core.localtime import local_date
 from app.facts import Finding, Tap
 from app.policies import PolicyBook
+from app.visits.rules.spans import hours, local_day, minutes, seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +65,21 @@ def quiet_at(stay: Stay, book: PolicyBook) -> datetime:
     An instant later than this of every earlier stay, and inside none, is a closed point: known from the stays alone,
     so that a stretch can be derived again without its past.
     """
-    policy = book.on(local_date(stay.anchor.at))
-    touch = timedelta(seconds=max(policy.repeat_s, policy.move_s))
+    policy = book.on(local_day(stay.anchor.at))
+    touch = seconds(max(policy.repeat_s, policy.move_s))
     if stay.gick is None:
-        return stay.anchor.at + max(touch, timedelta(hours=policy.pair_limit_h))
+        return stay.anchor.at + max(touch, hours(policy.pair_limit_h))
     quiet = stay.gick.at + touch
     if stay.kom is None:
-        return max(quiet, stay.gick.at + timedelta(hours=policy.open_until_h))
+        return max(quiet, stay.gick.at + hours(policy.open_until_h))
     if is_retry(stay.kom, stay.gick, policy.auto_retry_min):
-        return max(quiet, stay.kom.at + timedelta(hours=policy.pair_limit_h))
+        return max(quiet, stay.kom.at + hours(policy.pair_limit_h))
     return quiet
 
 
 def is_retry(first: Tap, second: Tap, auto_retry_min: int) -> bool:
     """Row 9: two AUTO so close that the second may have been a second try to arrive."""
-    return first.act == "AUTO" and second.act == "AUTO" and second.at - first.at <= timedelta(minutes=auto_retry_min)
+    return first.act == "AUTO" and second.act == "AUTO" and second.at - first.at <= minutes(auto_retry_min)
 
 
 def same_place(some: Sequence[str], others: Sequence[str]) -> bool:

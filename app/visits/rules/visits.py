@@ -11,11 +11,11 @@ the staff member's, too.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import NamedTuple
 
 from app.core import ids
-from app.core.localtime import format_instant, local_date
+from app.core.localtime import format_instant
 from app.facts import Directory, Employment, Finding, ManualVisit, Share, Tap, TapRef, Visit
 from app.facts.derived import Status, VisitMark
 from app.facts.statements import Grade
@@ -25,6 +25,7 @@ from app.visits.rules.corrections import Corrections, Told, told_of_manual, told
 from app.visits.rules.household import shares, visited
 from app.visits.rules.manual_share import exempt_from_share, marks_of, needs_no_tag
 from app.visits.rules.proof import proof_findings, weaker
+from app.visits.rules.spans import hours, local_day
 from app.visits.rules.stay import Stay
 
 Made = tuple[tuple[Visit, ...], tuple[Finding, ...]]
@@ -44,7 +45,7 @@ def visits_of_stay(stay: Stay, corrections: Corrections, directory: Directory, b
     """One visit per client of the stay, and the findings on each; those about a tap once, with the first client."""
     told = told_of_stay(stay, corrections, directory)
     at = _at(told) or stay.anchor.at
-    on = local_date(at)
+    on = local_day(at)
     employment = _employment(told, on, stay, directory)
     if employment is None:
         return (), ()
@@ -75,7 +76,7 @@ def visits_of_manual(manual: ManualVisit, corrections: Corrections, directory: D
     at = _at(told)
     if at is None:
         return (), ()
-    on = local_date(at)
+    on = local_day(at)
     employment = directory.employment_on(told.staff_id, on)
     if employment is None:
         return (), (_unknown_staff(manual, told, at),)
@@ -135,7 +136,7 @@ def _open_until(frame: _Frame) -> datetime | None:
     told = frame.told
     if told.cancelled or told.end_at is not None or told.start_at is None:
         return None
-    return told.start_at + timedelta(hours=frame.policy.open_until_h)
+    return told.start_at + hours(frame.policy.open_until_h)
 
 
 def _visit_of_stay(stay: Stay, frame: _Frame, client_id: str, part: Share | None, directory: Directory) -> Visit:
