@@ -155,6 +155,10 @@ class Directory:
         """All rows of a staff_id in order of valid_from."""
         return tuple(self._employments.get(staff_id, ()))
 
+    def staff_ids(self) -> tuple[str, ...]:
+        """Everybody who has or had an employment."""
+        return tuple(self._employments)
+
     def orders_on(self, client_id: str, provider_id: str, on: date) -> tuple[Order, ...]:
         """The orders of a client with a provider that are valid on a local day."""
         return tuple(order for order in self._orders.get((client_id, provider_id), ()) if _valid(order, on))

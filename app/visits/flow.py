@@ -26,6 +26,7 @@ from app.policies import PolicyBook
 from app.registry.store import load_policy_book
 from app.visits import store
 from app.visits.client_flow import settle_clients
+from app.visits.device_flow import derive_device
 from app.visits.draft import AccountSpan, Draft, replaced_by
 from app.visits.pairing_flow import (
     TapReader,
@@ -69,6 +70,8 @@ def derive(connection: Connection, changes: Sequence[Change], now: datetime) -> 
     settle_clients(draft, _client_spans(draft, work), book)
     _overlaps(draft, work)
     _judge(draft, [*draft.changed_visits(), *_with_changed_findings(draft), *_named(draft, work.visit_ids)], book)
+    for device_id in sorted(work.device_ids):
+        derive_device(connection, device_id, now)
     derived = Derived(_accounts(draft, work))
     months = _provider_months(draft) | work.provider_months
     _write(draft, derived, now)

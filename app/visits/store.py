@@ -191,11 +191,15 @@ def load_stretches(
 
 def _given(stretches: Sequence[tuple[str, datetime, datetime]]) -> TableValuedAlias:
     """The stretches as a table: key, from_at, to_at."""
-    return func.unnest(
-        cast(literal([key for key, _, _ in stretches], ARRAY(Text)), ARRAY(Text)),
-        cast(literal([from_at for _, from_at, _ in stretches], ARRAY(_INSTANT)), ARRAY(_INSTANT)),
-        cast(literal([to_at for _, _, to_at in stretches], ARRAY(_INSTANT)), ARRAY(_INSTANT)),
-    ).table_valued("key", "from_at", "to_at", name="given")
+    return (
+        func.unnest(
+            cast(literal([key for key, _, _ in stretches], ARRAY(Text)), ARRAY(Text)),
+            cast(literal([from_at for _, from_at, _ in stretches], ARRAY(_INSTANT)), ARRAY(_INSTANT)),
+            cast(literal([to_at for _, _, to_at in stretches], ARRAY(_INSTANT)), ARRAY(_INSTANT)),
+        )
+        .table_valued("key", "from_at", "to_at", name="given")
+        .render_derived()
+    )
 
 
 def count_living(connection: Connection, provider_id: str, month_on: date) -> int:

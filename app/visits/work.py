@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, or_, select, true
 
 from app.core.localtime import local_month
 from app.core.month import Month
-from app.evidence.tables import corrections, taps
+from app.evidence.tables import corrections, declines, taps
 from app.facts import Correction
 from app.registry.tables import employments, orders, tags
 from app.visits.draft import AccountSpan
@@ -36,6 +36,7 @@ class Work:
     corrections: set[str] = field(default_factory=set)
     provider_months: set[ProviderMonth] = field(default_factory=set)
     accounts: set[AccountSpan] = field(default_factory=set)
+    device_ids: set[str] = field(default_factory=set)
 
 
 def expand(connection: Connection, changes: Sequence[Change], reader: TapReader) -> Work:
@@ -186,11 +187,21 @@ def _provider(connection: Connection, change: Change, work: Work) -> None:
         query = query.where(employments.c.provider_id == change.key)
     for staff_id in connection.execute(query).scalars():
         work.staff[staff_id].append(span_of(change))
-    rows = select(visits.c.manual_id, visits.c.client_id).where(visits.c.manual_id != "")
+    span = span_of(change)
+    rows = select(visits.c.manual_id).where(visits.c.manual_id != "")
+    said = select(declines.c.client_id).where(
+        declines.c.noticed_at >= span.from_at, declines.c.noticed_at <= span.to_at
+    )
     if change.key:
         rows = rows.where(visits.c.provider_id == change.key)
-    for row in connection.execute(rows):
-        work.manual_ids.add(row.manual_id)
+        said = said.where(declines.c.provider_id == change.key)
+    work.manual_ids.update(connection.execute(rows).scalars())
+    for client_id in connection.execute(said.distinct()).scalars():
+        work.clients[client_id].append(span.wider(timedelta(days=2)))
+
+
+def _chain(_connection: Connection, change: Change, work: Work) -> None:
+    work.device_ids.add(change.key)
 
 
 def _account(connection: Connection, change: Change, work: Work) -> None:
@@ -209,4 +220,5 @@ _EXPAND: Mapping[str, Callable[[Connection, Change, Work], None]] = {
     "correction": _correction,
     "provider": _provider,
     "account": _account,
+    "chain": _chain,
 }

@@ -6,8 +6,11 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
+from app.core.quick import quick
 from app.facts import Visit
 
+new_visit = quick(Visit)
+"""Makes a Visit."""
 _NAMES = tuple(entry.name for entry in fields(Visit))
 _PLACE = {name: place for place, name in enumerate(_NAMES)}
 _VALUES = attrgetter(*_NAMES)
@@ -18,4 +21,4 @@ def changed(visit: Visit, **changes: Any) -> Visit:
     values = list(_VALUES(visit))
     for name, value in changes.items():
         values[_PLACE[name]] = value
-    return Visit(*values)
+    return new_visit(*values)

@@ -69,10 +69,16 @@ def unconfirmed_findings(
     `visits` may leave out those without marks when `all_living` says how many there are that are not cancelled."""
     living = [visit for visit in visits if visit.status != "cancelled"]
     in_share = sum("in_share" in visit.marks for visit in living)
-    total = len(living) if all_living is None else all_living
-    if not share_exceeded(in_share, total, policy):
-        return ()
-    facts = (("in_share", str(in_share)), ("visits", str(total)))
-    return tuple(
-        about_visit(visit, "unconfirmed", facts, holds=True) for visit in living if "unconfirmed" in visit.marks
-    )
+    share = (in_share, len(living) if all_living is None else all_living)
+    return tuple(unconfirmed_finding(visit, share) for visit in living if in_exceeded_share(visit, share, policy))
+
+
+def in_exceeded_share(visit: Visit, share: tuple[int, int], policy: Policy) -> bool:
+    """Is this one of the visits that an exceeded share, (in the share, visits in all), holds?"""
+    unconfirmed = visit.status != "cancelled" and "unconfirmed" in visit.marks
+    return unconfirmed and share_exceeded(*share, policy)
+
+
+def unconfirmed_finding(visit: Visit, share: tuple[int, int]) -> Finding:
+    """`unconfirmed`, with the figures that led to it."""
+    return about_visit(visit, "unconfirmed", (("in_share", str(share[0])), ("visits", str(share[1]))), holds=True)

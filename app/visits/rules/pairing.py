@@ -22,12 +22,15 @@ from typing import NamedTuple
 
 from app.core import ids
 from app.core.localtime import day_bounds, instant_of
+from app.core.quick import quick
 from app.facts import Directory, Finding, Tap
 from app.policies import Policy, PolicyBook
 from app.visits.rules.spans import hours, local_day, seconds
 from app.visits.rules.stay import Pairing, Stay, is_retry, same_place
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+
+new_stay = quick(Stay)
 
 
 def pair_taps(taps: Sequence[Tap], directory: Directory, book: PolicyBook) -> Pairing:
@@ -213,7 +216,7 @@ class _Walk:
             self.point(self.retried, opened.tap, single=False)
         kept = self.keep(tap, clients, self.touch, slot=opened.slot)
         self.open = self.reversing = self.retried = None
-        self.stays[opened.slot] = Stay(
+        self.stays[opened.slot] = new_stay(
             tap.staff_id, opened.tap, tap, opened.clients, moves=self.moves_of(opened.tap, tap) if self.moved else ()
         )
         quiet = kept.until

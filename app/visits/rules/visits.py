@@ -21,6 +21,7 @@ from app.facts.derived import Status, VisitMark
 from app.facts.statements import Grade
 from app.policies import Policy, PolicyBook
 from app.visits.rules.about import Pairs, about_visit
+from app.visits.rules.changed import new_visit
 from app.visits.rules.corrections import Corrections, Told, told_of_manual, told_of_stay
 from app.visits.rules.household import shares, visited
 from app.visits.rules.manual_share import exempt_from_share, marks_of, needs_no_tag
@@ -148,7 +149,7 @@ def _visit_of_stay(stay: Stay, frame: _Frame, client_id: str, part: Share | None
     if told.effective:
         exempt = exempt_from_share(client_id, provider_id, at, on, directory)
         marks = marks_of(told.effective, (told.start_by, told.end_by), exempt=exempt)
-    return Visit(
+    return new_visit(
         visit_id=ids.visit_id(anchor.device_id, anchor.seq, client_id if len(stay.client_ids) > 1 else None),
         manual_id="",
         client_id=client_id,

@@ -1,0 +1,194 @@
+"""Where a rebuild writes: unlogged tables beside the derived ones, then one transaction in which differences replace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Table, text
+
+from app.db.callers import Login
+from app.db.engine import Database
+from app.db.partitions import ensure_months
+from app.facts import DeclineOutcome, Finding, Visit
+from app.findings import store as finding_store
+from app.findings.tables import findings
+from app.visits import store
+from app.visits.tables import decline_outcomes, visits
+
+MOST_NAMED = 100
+_STAGED: tuple[tuple[Table, tuple[str, ...]], ...] = (
+    (visits, ("visit_id",)),
+    (findings, ("finding_id",)),
+    (decline_outcomes, ("provider_id", "decline_id")),
+)
+_UNCOMPARED = ("changed_at",)
+
+
+@dataclass(slots=True)
+class Difference:
+    """How a new derivation differs from the stored one: per table counts, and the first ids of each kind."""
+
+    new: dict[str, int] = field(default_factory=dict)
+    changed: dict[str, int] = field(default_factory=dict)
+    gone: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    named: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """How many rows differed in any way."""
+        return sum(self.new.values()) + sum(self.changed.values()) + sum(self.gone.values())
+
+
+class Writer:
+    """Open COPYs into the staging tables."""
+
+    def __init__(self, copies: dict[str, psycopg.Copy]) -> None:
+        self._copies = copies
+        self._names = {table.name: [column.name for column in table.columns] for table, _ in _STAGED}
+
+    def visit(self, visit: Visit, paired_staff_id: str, now: datetime) -> None:
+        """One visit."""
+        row = store.to_row(visit, paired_staff_id, now)
+        row["proposal"] = json.dumps(row["proposal"])
+        self._write("visits", row)
+
+    def finding(self, step: str, finding: Finding) -> None:
+        """One finding."""
+        row = finding_store.to_row(finding, step, finding.at)
+        for name in ("taps", "facts", "proposal"):
+            row[name] = json.dumps(row[name], ensure_ascii=False)
+        self._write("findings", row)
+
+    def outcome(self, outcome: DeclineOutcome) -> None:
+        """What became of one decline."""
+        self._write("decline_outcomes", {**asdict(outcome), "visit_ids": list(outcome.visit_ids)})
+
+    def _write(self, table: str, row: dict[str, Any]) -> None:
+        self._copies[table].write_row([row[name] for name in self._names[table]])
+
+
+class Staging:
+    """The staging tables of one rebuild at a time; writers may be in several processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self) -> None:
+        """Empty staging tables; those of a rebuild that died are dropped."""
+        self.drop()
+        with self._database.engine(Login.BATCH).begin() as connection:
+            for table, _ in _STAGED:
+                connection.execute(text(f"CREATE UNLOGGED TABLE rebuild_{table.name} (LIKE {table.name})"))
+
+    def drop(self) -> None:
+        """No staging tables."""
+        with self._database.engine(Login.BATCH).begin() as connection:
+            for table, _ in _STAGED:
+                connection.execute(text(f"DROP TABLE IF EXISTS rebuild_{table.name}"))
+
+    @contextmanager
+    def writer(self) -> Iterator[Writer]:
+        """COPY into each staging table; what was written is there when the block ends."""
+        with ExitStack() as stack:
+            copies: dict[str, psycopg.Copy] = {}
+            for table, _ in _STAGED:
+                connection = stack.enter_context(self._database.engine(Login.BATCH).begin())
+                raw = connection.connection.driver_connection
+                if not isinstance(raw, psycopg.Connection):
+                    raise TypeError("the owner's connections are psycopg's")
+                names = ", ".join(column.name for column in table.columns)
+                cursor = stack.enter_context(raw.cursor())
+                copies[table.name] = stack.enter_context(
+                    cursor.copy(f"COPY rebuild_{table.name} ({names}) FROM STDIN".encode())
+                )
+            yield Writer(copies)
+
+
+def merge(connection: Connection, now: datetime) -> Difference:
+    """Let what was staged replace what is stored; only rows that differ are written."""
+    difference = Difference()
+    span = connection.execute(text("SELECT min(month_on) AS first, max(month_on) AS last FROM rebuild_visits")).one()
+    if span.first is not None:
+        ensure_months(connection, ["visits"], span.first, span.last)
+    for table, key in _STAGED:
+        connection.execute(text(f"CREATE INDEX ON rebuild_{table.name} ({', '.join(key)})"))
+        connection.execute(text(f"ANALYZE rebuild_{table.name}"))
+        _merge_table(connection, table, key, difference, now)
+    return difference
+
+
+def _merge_table(
+    connection: Connection, table: Table, key: tuple[str, ...], difference: Difference, now: datetime
+) -> None:
+    name = table.name
+    columns = [column.name for column in table.columns]
+    same = " AND ".join(f"o.{one} = n.{one}" for one in key)
+    living = "NOT o.ceased AND " if name == "visits" else ""
+    compared = [one for one in columns if one not in _UNCOMPARED]
+    equal = f"ROW({', '.join(f'o.{one}' for one in compared)}) IS NOT DISTINCT FROM ROW({', '.join(f'n.{one}' for one in compared)})"  # noqa: E501
+    listed = ", ".join(columns)
+    chosen = ", ".join(":now" if one == "changed_at" else f"n.{one}" for one in columns)
+    queries = {
+        "gone": f"SELECT {_named('o', key)} FROM {name} o WHERE {living} NOT EXISTS (SELECT FROM rebuild_{name} n WHERE {same})",  # noqa: S608, E501 - names of our own tables
+        "changed": f"SELECT {_named('n', key)} FROM rebuild_{name} n JOIN {name} o ON {same} WHERE {living} NOT ({equal})",  # noqa: S608, E501 - likewise
+        "new": f"SELECT {_named('n', key)} FROM rebuild_{name} n WHERE NOT EXISTS (SELECT FROM {name} o WHERE {living} {same})",  # noqa: S608, E501 - likewise
+    }
+    difference.rows[name] = connection.execute(text(f"SELECT count(*) FROM rebuild_{name}")).scalar_one()  # noqa: S608 - likewise
+    empty = connection.execute(text(f"SELECT 1 FROM {name} LIMIT 1")).first() is None  # noqa: S608 - likewise
+    for kind, query in queries.items():
+        if empty and kind != "new":
+            continue
+        connection.execute(text(f"CREATE TEMP TABLE rebuild_{kind} ON COMMIT DROP AS {query}"))
+        count = connection.execute(text(f"SELECT count(*) FROM rebuild_{kind}")).scalar_one()  # noqa: S608 - likewise
+        getattr(difference, kind)[name] = count
+        rows = connection.execute(text(f"SELECT named FROM rebuild_{kind} ORDER BY 1 LIMIT {MOST_NAMED}"))  # noqa: S608 - likewise
+        difference.named += [{"table": name, "kind": kind, "id": row.named} for row in rows]
+    _replace(connection, name, key, (listed, chosen), now, empty=empty)
+    for kind in queries:
+        connection.execute(text(f"DROP TABLE IF EXISTS rebuild_{kind}"))
+
+
+def _replace(
+    connection: Connection, name: str, key: tuple[str, ...], columns: tuple[str, str], now: datetime, *, empty: bool
+) -> None:
+    listed, chosen = columns
+    if not empty:
+        if name == "visits":
+            connection.execute(
+                text(
+                    "UPDATE visits o SET status = 'cancelled', stated_status = 'cancelled', ceased = true, minutes = 0, "
+                    "accepted = false, holds = '{}', findings = '{}', marks = '{}', planned_id = '', decline_id = '', "
+                    "open_until_at = NULL, changed_at = :now FROM rebuild_gone g WHERE o.visit_id = g.key1"
+                ),
+                {"now": now},
+            )
+        else:
+            connection.execute(text(f"DELETE FROM {name} o USING rebuild_gone g WHERE {_match('o', 'g', key)}"))  # noqa: S608 - names of our own tables
+        connection.execute(text(f"DELETE FROM {name} o USING rebuild_changed g WHERE {_match('o', 'g', key)}"))  # noqa: S608 - likewise
+        connection.execute(text(f"DELETE FROM {name} o USING rebuild_new g WHERE {_match('o', 'g', key)}"))  # noqa: S608 - likewise
+        connection.execute(
+            text(
+                f"INSERT INTO {name} ({listed}) SELECT {chosen} FROM rebuild_{name} n JOIN "  # noqa: S608 - likewise
+                f"(SELECT * FROM rebuild_changed UNION ALL SELECT * FROM rebuild_new) g ON {_match('n', 'g', key)}"
+            ),
+            {"now": now},
+        )
+        return
+    connection.execute(text(f"INSERT INTO {name} ({listed}) SELECT {chosen} FROM rebuild_{name} n"), {"now": now})  # noqa: S608 - likewise
+
+
+def _named(alias: str, key: tuple[str, ...]) -> str:
+    keys = ", ".join(f"{alias}.{one} AS key{place}" for place, one in enumerate(key, 1))
+    joined = " || '/' || ".join(f"{alias}.{one}" for one in key)
+    return f"{keys}, {joined} AS named"
+
+
+def _match(alias: str, other: str, key: tuple[str, ...]) -> str:
+    return " AND ".join(f"{alias}.{one} = {other}.key{place}" for place, one in enumerate(key, 1))
