@@ -9,7 +9,7 @@ visits are not "there" for row 13; carers are counted as persons.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -156,10 +156,16 @@ def _findings_of(
             yield about_visit(visit, "client_disputes", holds=True)
         if _is_there(visit):
             there = [other for other in there if _still_there(other, visit)]
-            persons = {other.person for other in there} | {visit.person}
+            if there and orders:
+                yield from _second_staff(visit, there, max(order.max_staff for order in orders))
             there.append(visit)
-            if orders and len(persons) > (most := max(order.max_staff for order in orders)):
-                yield about_visit(visit, "unordered_second_staff", (("staff", str(len(persons))), ("most", str(most))))
+
+
+def _second_staff(visit: Visit, there: Iterable[Visit], most: int) -> Iterator[Finding]:
+    """Row 13: with this one, are more carers there than the largest max_staff of the day?"""
+    count = len({other.person for other in there} | {visit.person})
+    if count > most:
+        yield about_visit(visit, "unordered_second_staff", (("staff", str(count)), ("most", str(most))))
 
 
 def _is_there(visit: Visit) -> bool:
