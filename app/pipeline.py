@@ -23,16 +23,21 @@ from app.evidence.flow import Answer, Upload
 from app.evidence.imports import ImportOptions, ImportReport, refuse_errors
 from app.evidence.keys import open_keyring
 from app.evidence.sun_import import counter_by
+from app.pipeline_derive import catch_up, queue_answers, queue_import, rebuild
 from app.policies import Policy, PolicyBook
 from app.registry.bundle.staging import Progress, no_progress
 from app.registry.store import load_policies
+from app.visits.rebuild import Progress as DerivationProgress
+from app.visits.rebuild import no_progress as no_derivation_progress
 
 
 def receive_taps(database: Database, uploads: Sequence[Upload], now: datetime) -> list[Answer]:
     """Devices uploaded statements: stored, timed, receipted. One transaction for all; answers in their order."""
     keyring = open_keyring(database.settings.data)
     with database.transaction(Caller.ingest()) as connection:
-        return flow.receive_taps(connection, uploads, now, keyring, _policy(connection, now))
+        answers = flow.receive_taps(connection, uploads, now, keyring, _policy(connection, now))
+        queue_answers(connection, answers, now)
+        return answers
 
 
 def create_device(database: Database, wanted: NewDevice, now: datetime) -> Invitation:
@@ -88,14 +93,28 @@ _BOOKS: dict[str, PolicyBook] = {}
 
 
 def import_bundle(
-    database: Database, path: Path, *, now: datetime, dry_run: bool = False, progress: Progress = no_progress
+    database: Database,
+    path: Path,
+    *,
+    now: datetime,
+    dry_run: bool = False,
+    progress: Progress = no_progress,
+    derivation: DerivationProgress = no_derivation_progress,
 ) -> ImportReport:
-    """The city's bundle goes in, all or nothing. BundleRefused with up to 100 errors; a dry run stores nothing."""
+    """The city's bundle goes in, all or nothing, and what follows from it is derived: what it touches, or everything.
+
+    BundleRefused with up to 100 errors; a dry run stores nothing. `derivation` is told (phase, done, of how many).
+    """
     keyring = open_keyring(database.settings.data)
     options = ImportOptions(dry_run=dry_run, progress=progress, sun_counter=counter_by(keyring.sun))
     with database.transaction(Caller.batch()) as connection:
         report = imports.import_bundle(connection, path, now=now, options=options)
         refuse_errors(report)
+        everything = not dry_run and not queue_import(connection, report.touched)
+    if everything:
+        rebuild(database, now, progress=derivation)
+    elif not dry_run:
+        catch_up(database, now)
     return report
 
 

@@ -9,16 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
-from app.db.callers import Caller
+from app.db.callers import Caller, Login
 from app.db.engine import Database
 from app.evidence.flow import Answer
 from app.evidence.imports import Touched
+from app.evidence.store import append
+from app.facts import Decline
+from app.registry.tables import devices
 from app.visits import queue
+from app.visits.device_flow import rebuild_devices
 from app.visits.flow import Derived, derive
 from app.visits.imported import changes_of
 from app.visits.queue import Change
+from app.visits.rebuild import Progress, no_progress
+from app.visits.rebuild import rebuild as rebuild_visits
+from app.visits.staging import Difference
+from app.visits.stated import changes_of_statement
 
 DERIVATION_LOCK = 0x4B4F4D4B4F4D
 _AT_ONCE = 500
@@ -41,6 +49,29 @@ def catch_up(database: Database, now: datetime) -> int:
         taken += len(changes)
 
 
+def rebuild(database: Database, now: datetime, *, progress: Progress = no_progress) -> Difference:
+    """Derive everything again from statements and registry; what differed from what was stored.
+
+    Nobody else derives meanwhile; taps are received as ever and wait in the queue.
+    """
+    with database.engine(Login.BATCH).connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": DERIVATION_LOCK})
+        connection.commit()
+        try:
+            # What waits now is stored already, so the rebuild sees it.
+            waiting = connection.execute(text("SELECT max(queue_id) FROM derive_queue")).scalar()
+            connection.commit()
+            difference = rebuild_visits(database, now, progress=progress)
+            with database.transaction(Caller.batch()) as writing:
+                writing.execute(text("DELETE FROM derive_queue WHERE queue_id <= :waiting"), {"waiting": waiting or 0})
+                rebuild_devices(writing, now)
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": DERIVATION_LOCK})
+            connection.commit()
+    return difference
+
+
 def lock(connection: Connection) -> None:
     """Be the only one that derives until the transaction ends; waits its turn."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": DERIVATION_LOCK})
@@ -50,10 +81,12 @@ def follow(connection: Connection, derived: Derived, now: datetime) -> None:
     """What stands above the visits: the month accounts that may differ now."""
 
 
-def queue_answers(connection: Connection, answers: Iterable[Answer]) -> None:
+def queue_answers(connection: Connection, answers: Iterable[Answer], now: datetime) -> None:
     """Queue what received uploads touch: pairing of whoever tapped, and what devices said besides."""
     changes: list[Change] = []
     for answer in answers:
+        changes += _declined(connection, answer, now)
+        changes += _doubted(connection, answer)
         changes += [Change("staff", tap.staff_id, tap.at, tap.at) for tap in answer.stamped if not tap.quarantined]
         if answer.chain_changed:
             changes.append(Change("chain", answer.device_id))
@@ -67,3 +100,41 @@ def queue_import(connection: Connection, touched: Touched) -> bool:
         return False
     queue.enqueue(connection, changes)
     return True
+
+
+def _declined(connection: Connection, answer: Answer, now: datetime) -> list[Change]:
+    """Declines that a device said become people's statements like those of the office."""
+    changes: list[Change] = []
+    if not answer.declines:
+        return changes
+    of_device = select(devices.c.provider_id).where(devices.c.device_id == answer.device_id)
+    provider_id = str(connection.execute(of_device).scalar() or "")
+    for said in answer.declines:
+        decline = Decline(
+            decline_id=said.decline_id,
+            client_id=said.client,
+            provider_id=provider_id,
+            planned_start_at=said.planned_start,
+            planned_end_at=said.planned_end,
+            staff_count=said.staff_count,
+            notice=said.notice,
+            noticed_at=said.t,
+        )
+        append(connection, [decline], now)
+        changes += changes_of_statement(connection, decline)
+    return changes
+
+
+def _doubted(connection: Connection, answer: Answer) -> list[Change]:
+    """Older taps that are doubted only now (a tag's counter)."""
+    if not answer.touched:
+        return []
+    keys = {(one.device_id, one.seq) for one in answer.touched}
+    rows = connection.execute(
+        text(
+            "SELECT t.staff_id, t.at FROM taps t JOIN unnest(CAST(:devices AS text[]), CAST(:seqs AS bigint[])) "
+            "AS k (device_id, seq) USING (device_id, seq)"
+        ),
+        {"devices": [key[0] for key in keys], "seqs": [key[1] for key in keys]},
+    )
+    return [Change("staff", row.staff_id, row.at, row.at) for row in rows]

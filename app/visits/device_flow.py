@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from app.evidence.chain import device_findings
 from app.evidence.oddities import chain_report
+from app.evidence.tables import heads
 from app.findings import store as finding_store
 from app.findings.tables import findings
 
@@ -20,3 +21,9 @@ def derive_device(connection: Connection, device_id: str, now: datetime) -> None
     finding_store.drop(connection, [finding_id for finding_id in stored if finding_id not in made])
     changed = [finding for finding_id, finding in made.items() if stored.get(finding_id) != finding]
     finding_store.put(connection, step, changed, now)
+
+
+def rebuild_devices(connection: Connection, now: datetime) -> None:
+    """The findings of every device that ever said something signed."""
+    for device_id in connection.execute(select(heads.c.device_id).distinct().order_by(heads.c.device_id)).scalars():
+        derive_device(connection, device_id, now)

@@ -1,4 +1,4 @@
-"""Where a rebuild writes: unlogged tables beside the derived ones, then one transaction in which differences replace."""
+"""Where a rebuild writes: unlogged tables beside the derived ones, then one transaction lets differences replace."""
 
 from __future__ import annotations
 
@@ -163,9 +163,10 @@ def _replace(
         if name == "visits":
             connection.execute(
                 text(
-                    "UPDATE visits o SET status = 'cancelled', stated_status = 'cancelled', ceased = true, minutes = 0, "
-                    "accepted = false, holds = '{}', findings = '{}', marks = '{}', planned_id = '', decline_id = '', "
-                    "open_until_at = NULL, changed_at = :now FROM rebuild_gone g WHERE o.visit_id = g.key1"
+                    "UPDATE visits o SET status = 'cancelled', stated_status = 'cancelled', ceased = true, "
+                    "minutes = 0, accepted = false, holds = '{}', findings = '{}', marks = '{}', "
+                    "planned_id = '', decline_id = '', open_until_at = NULL, changed_at = :now "
+                    "FROM rebuild_gone g WHERE o.visit_id = g.key1"
                 ),
                 {"now": now},
             )
