@@ -62,13 +62,15 @@ def continuity(
         measured = compute(chosen, source, window, variants)
         found = rules.measured_object(measured)
         if by:
-            found["groups"] = rules.by_group(chosen, source, window, variants, _grouping(connection, by, measured))
+            groups = rules.by_group(chosen, source, window, variants, _grouping(connection, by, measured))
+            found["groups"] = _named(connection, by, groups)
         if trend and when is not None:
             months = [when.plus(back) for back in range(1 - trend, 1)]
             found["trend"] = rules.trend(chosen, source, months, variants)
         if plot is not None and not by:
             grouping = _grouping(connection, "unit", measured)
-            found["groups"] = rules.by_group(chosen, source, window, variants, grouping)
+            groups = rules.by_group(chosen, source, window, variants, grouping)
+            found["groups"] = _named(connection, "unit", groups)
     draw(plot, "trend" if trend else "continuity", found)
     _show_continuity(found, fmt)
 
@@ -188,6 +190,13 @@ def _show_continuity(found: Mapping[str, Any], fmt: Format) -> None:
     for part in ("groups", "trend"):
         if found.get(part):
             emit(({k: v for k, v in row.items() if not isinstance(v, dict)} for row in found[part]), fmt)
+
+
+def _named(connection: Connection, by: str, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    from app.insight.figures_store import load_names  # noqa: PLC0415 -- `--help` needs no numpy
+
+    names = load_names(connection)
+    return [{"group": row["group"], "name": names.get((by, row["group"]), row["group"]), **row} for row in groups]
 
 
 def _grouping(connection: Connection, by: str, measured: Measured) -> Grouping:

@@ -6,7 +6,6 @@ are shown, as everywhere in continuity. The more visits a day has, the shorter t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -23,8 +22,10 @@ MONTHS = (
     "december",
 )  # fmt: skip
 _SHOWN_CLASSES = ("care", "night_patrol", "meal", "alarm")
-_WIDTH_OF_A_LINE = 74
-"""Characters of 14 points that fit beside the day on A4."""
+_WIDTH_OF_A_LINE = 68
+"""Characters of 14 points that surely fit beside the day on A4."""
+_LINES_OF_A_PAGE = 34
+"""Lines of days beside heading and telephone number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +89,15 @@ def render_sheet(facts: SheetFacts) -> str:
 
 
 def day_lines(facts: SheetFacts) -> list[Line]:
-    """One line per day with a visit, all written the same way: the longest way in which every day fits on a line."""
+    """One entry per day with a visit, all written the same way: the fullest one that fits on the page."""
     by_day: dict[date, list[Visit]] = {}
     for visit in _shown(facts):
         by_day.setdefault(local_date(visit.at), []).append(visit)
-    for written in (_with_both_ends, _with_start, _with_names):
+    texts: dict[date, str] = {}
+    for written in (_with_both_ends, _with_start, _by_person, _with_count):
         texts = {on: written(visits, facts.names) for on, visits in sorted(by_day.items())}
-        if all(len(text) <= _WIDTH_OF_A_LINE for text in texts.values()):
+        if sum(-(-len(text) // _WIDTH_OF_A_LINE) for text in texts.values()) <= _LINES_OF_A_PAGE:
             break
-    else:
-        texts = {on: _with_count(visits) for on, visits in sorted(by_day.items())}
     return [Line(f"{WEEKDAYS[on.weekday()]} {on.day}", text) for on, text in texts.items()]
 
 
@@ -133,12 +133,15 @@ def _with_start(visits: Iterable[Visit], names: Mapping[str, str]) -> str:
     return " · ".join(f"{_clock(visit.at)} {_who(visit, names)}" for visit in visits)
 
 
-def _with_names(visits: Sequence[Visit], names: Mapping[str, str]) -> str:
-    who = Counter(first_name(names.get(visit.staff_id, "")) for visit in visits)
-    return f"{len(visits)} besök: " + ", ".join(who)
+def _by_person(visits: Sequence[Visit], names: Mapping[str, str]) -> str:
+    """Each first name once, with the times she came."""
+    times: dict[str, list[str]] = {}
+    for visit in visits:
+        times.setdefault(_who(visit, names), []).append(_clock(visit.at))
+    return " · ".join(f"{who} {' '.join(at)}" for who, at in times.items())
 
 
-def _with_count(visits: Sequence[Visit]) -> str:
+def _with_count(visits: Sequence[Visit], names: Mapping[str, str]) -> str:  # noqa: ARG001 - as the others
     people = len({visit.person for visit in visits})
     return f"{len(visits)} besök av {people} personer, {_clock(visits[0].at)}–{_clock(visits[-1].at)}"
 

@@ -72,7 +72,7 @@ def load_quality(connection: Connection, month: Month) -> QualityFacts:
         between=between_visits(load_stays(connection, window, EVERY_CLASS), window),
         districts=load_districts(connection, window),
         operations=load_operations(connection),
-        names=_names(connection),
+        names=load_names(connection),
     )
 
 
@@ -225,7 +225,8 @@ def _planned_starts(connection: Connection, month: Month) -> PlannedStarts:
     return PlannedStarts(units_, providers_, unit, provider, client, planned_us, start_us)
 
 
-def _names(connection: Connection) -> dict[tuple[str, str], str]:
+def load_names(connection: Connection) -> dict[tuple[str, str], str]:
+    """(level, id) -> name, of providers and units."""
     return {
         **{("provider", row.provider_id): row.name for row in connection.execute(select(providers))},
         **{("unit", row.unit_id): row.name for row in connection.execute(select(units))},

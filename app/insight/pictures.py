@@ -14,6 +14,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, ScalarFormatter
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5F5F5F"
 _COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9")
@@ -38,7 +39,9 @@ def draw_picture(name: str, found: Found, file: Path) -> None:
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(9, 6), dpi=120, layout="constrained")
         FigureCanvasAgg(figure)
-        _PICTURES[name](figure.add_subplot(), found)
+        axes = figure.add_subplot()
+        _PICTURES[name](axes, found)
+        _swedish_numbers(axes)
         metadata: dict[str, Any] = {"Date": None} if file.suffix == ".svg" else {"Software": None}
         figure.savefig(file, metadata=metadata)
 
@@ -52,13 +55,15 @@ def _continuity(axes: Axes, found: Found) -> None:
         note = f" ({_MOST_BARS // 2} lägsta och {_MOST_BARS // 2} högsta av {len(rows)})"
         rows = [*rows[: _MOST_BARS // 2], *rows[-_MOST_BARS // 2 :]]
     places = range(len(rows))
-    bars = axes.barh(places, [row["mean"] for row in rows], color=BLUE, height=0.7)
-    axes.bar_label(bars, [_number(row["mean"]) for row in rows], padding=3, fontsize=8)
-    axes.set_yticks(places, [row["group"] for row in rows], fontsize=8)
+    bars = axes.barh(places, [row["mean"] for row in rows], color=BLUE, height=0.6)
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+    axes.bar_label(bars, [_number(row["mean"]) for row in rows], padding=4, fontsize=8, bbox=behind, zorder=4)
+    axes.set_yticks(places, [row.get("name") or row["group"] for row in rows], fontsize=8)
     if found["mean"] is not None:
         label = f"hela kommunen: {_number(found['mean'])}"
         axes.axvline(found["mean"], color=ORANGE, linestyle="--", linewidth=1.5, label=label)
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1))
+        axes.margins(x=0.08)
     axes.set_xlabel("Antal olika personer en brukare möter, medelvärde")
     axes.set_title(f"Personalkontinuitet per enhet{note}\n{found['from_on']} – {found['to_on']}, {found['measure']}")
     if not rows:
@@ -123,6 +128,7 @@ def _shadow(axes: Axes, found: Found) -> None:
     """Each model's difference from the paid one, per provider, in percent."""
     months = set(found["months"])
     other = [row["model"] for row in found["models"] if not row["paid"]]
+    titles = {row["model"]: row["title_sv"] for row in found["models"]}
     sums: dict[str, dict[str, int]] = {}
     for row in found["per_provider"]:
         if row["month"] in months:
@@ -136,7 +142,7 @@ def _shadow(axes: Axes, found: Found) -> None:
         places = [place + (index - (len(other) - 1) / 2) * height for place in range(len(shown))]
         values = [100 * (sums[name][model] - paid[name]) / paid[name] for name in shown]
         bars = axes.barh(
-            places, values, height=height * 0.9, color=_COLOURS[index % len(_COLOURS)], label=model,
+            places, values, height=height * 0.9, color=_COLOURS[index % len(_COLOURS)], label=titles[model],
             hatch=("", "//", "..", "xx")[index % 4], edgecolor="white",
         )  # fmt: skip
         if len(shown) * len(other) <= _MOST_BARS:
@@ -144,12 +150,19 @@ def _shadow(axes: Axes, found: Found) -> None:
     axes.axvline(0, color=GREY, linewidth=1)
     axes.set_yticks(range(len(shown)), shown, fontsize=8)
     axes.margins(x=0.12)
-    axes.set_xlabel(f"Skillnad mot den modell som betalas ({found['paid_model']}), procent")
+    axes.set_xlabel(f"Skillnad mot den modell som betalas ({titles[found['paid_model']]}), procent")
     axes.set_title(f"Skuggkörning per utförare, {', '.join(found['months'])}")
     if other:
-        axes.legend(frameon=False, loc="best")
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
     if not shown or not other:
         _nothing(axes, "Inget att jämföra")
+
+
+def _swedish_numbers(axes: Axes) -> None:
+    """Decimal comma on number axes; names keep theirs."""
+    for axis in (axes.xaxis, axes.yaxis):
+        if isinstance(axis.get_major_formatter(), ScalarFormatter):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace(".", ",").replace("-", "−")))
 
 
 def _nothing(axes: Axes, text: str) -> None:
