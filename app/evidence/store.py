@@ -49,8 +49,11 @@ from app.evidence.tap_store import (
     Ids,
     among,
     append_taps,
+    has_tap,
+    last_taps,
     load_forks,
     load_taps,
+    load_taps_of_stretches,
     note_forks,
     staff_borders,
     stream_taps,
@@ -76,7 +79,9 @@ __all__ = [
     "append",
     "append_taps",
     "current",
+    "has_tap",
     "is_current",
+    "last_taps",
     "load_attests",
     "load_corrections",
     "load_declines",
@@ -87,6 +92,7 @@ __all__ = [
     "load_planned_visits",
     "load_resolutions",
     "load_taps",
+    "load_taps_of_stretches",
     "note_forks",
     "staff_borders",
     "stream_taps",
@@ -123,11 +129,15 @@ def load_declines(connection: Connection, wanted: Wanted = EVERYTHING) -> list[D
     return _facts(connection, Decline, query)
 
 
-def load_manual_visits(connection: Connection, wanted: Wanted = EVERYTHING) -> list[ManualVisit]:
-    """Manual visits by start, else end."""
+def load_manual_visits(
+    connection: Connection, wanted: Wanted = EVERYTHING, *, manual_ids: Ids = None
+) -> list[ManualVisit]:
+    """Manual visits by start, else end; only those of `manual_ids` when given."""
     c = manual_visits.c
     at = func.coalesce(c.start_at, c.end_at)
     query = _wanted(current(manual_visits), c, wanted, at, c.staff_id).order_by(at, c.manual_id)
+    if manual_ids is not None:
+        query = query.where(among(c.manual_id, manual_ids))
     return _facts(connection, ManualVisit, query)
 
 
@@ -137,6 +147,8 @@ def load_corrections(
     taps_named: Collection[tuple[str, int]] | None = None,
     manual_ids: Ids = None,
     devices: Ids = None,
+    kind: str | None = None,
+    correction_ids: Ids = None,
 ) -> list[Correction]:
     """Corrections in the order they apply, (made_at, correction_id): all, or those that name one of these.
 
@@ -144,12 +156,16 @@ def load_corrections(
     """
     c = corrections.c
     query = current(corrections).order_by(c.made_at, c.correction_id)
+    if kind is not None:
+        query = query.where(c.kind == kind)
+    if correction_ids is not None:
+        query = query.where(among(c.correction_id, correction_ids))
     if taps_named is not None or manual_ids is not None or devices is not None:
         keys = sorted(taps_named or ())
         named = func.unnest(
             cast(literal([key[0] for key in keys], ARRAY(Text)), ARRAY(Text)),
             cast(literal([key[1] for key in keys], ARRAY(BigInteger)), ARRAY(BigInteger)),
-        ).table_valued("device_id", "seq", name="named")
+        ).table_valued("device_id", "seq", name="named").render_derived()
         query = query.where(
             or_(
                 tuple_(c.kom_device_id, c.kom_seq).in_(select(named.c.device_id, named.c.seq)),

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    DateTime,
     Row,
     Select,
     Text,
@@ -35,6 +36,7 @@ from app.facts import Tap
 
 Ids = Collection[str] | None
 _TYPES = {"TEXT": "text", "BIGINT": "bigint", "BLOB": "bytea", "BYTEA": "bytea"}
+_INSTANT = DateTime(timezone=True)
 _DOUBTS = [field.name for field in fields(Tap)].index("doubts")
 
 
@@ -70,6 +72,40 @@ def stream_taps(
     for part in result.partitions():
         for row in part:
             yield _tap(row)
+
+
+def load_taps_of_stretches(
+    connection: Connection, column: str, stretches: Sequence[tuple[str, datetime, datetime]]
+) -> list[Tap]:
+    """Taps whose `column` (staff_id or device_id) has a stretch's key, from_at <= at < to_at, in the order of pairing."""
+    given = func.unnest(
+        cast(literal([key for key, _, _ in stretches], ARRAY(Text)), ARRAY(Text)),
+        cast(literal([from_at for _, from_at, _ in stretches], ARRAY(_INSTANT)), ARRAY(_INSTANT)),
+        cast(literal([to_at for _, _, to_at in stretches], ARRAY(_INSTANT)), ARRAY(_INSTANT)),
+    ).table_valued("key", "from_at", "to_at", name="given").render_derived()
+    query = (
+        select(*tap_columns())
+        .join(given, and_(taps.c[column] == given.c.key, taps.c.at >= given.c.from_at, taps.c.at < given.c.to_at))
+        .where(the_tap())
+        .order_by(taps.c.staff_id, taps.c.at, taps.c.device_id, taps.c.seq)
+    )
+    return [_tap(row) for row in connection.execute(query)]
+
+
+def has_tap(connection: Connection, device_id: str, seq: int) -> bool:
+    """Whether a tap of that name is stored."""
+    query = select(taps.c.seq).where(taps.c.device_id == device_id, taps.c.seq == seq).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def last_taps(connection: Connection, staff_ids: Collection[str]) -> dict[str, datetime]:
+    """Per staff_id its latest stamp; without those who never tapped."""
+    given = func.unnest(cast(literal(list(staff_ids), ARRAY(Text)), ARRAY(Text))).table_valued("key", name="given").render_derived()
+    latest = (
+        select(taps.c.at).where(taps.c.staff_id == given.c.key).order_by(taps.c.at.desc()).limit(1).scalar_subquery()
+    )
+    rows = connection.execute(select(given.c.key, latest.label("at")))
+    return {row.key: row.at for row in rows if row.at is not None}
 
 
 def staff_borders(connection: Connection, parts: int) -> list[str]:
