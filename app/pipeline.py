@@ -110,7 +110,7 @@ def import_bundle(
     with database.transaction(Caller.batch()) as connection:
         report = imports.import_bundle(connection, path, now=now, options=options)
         refuse_errors(report)
-        everything = not dry_run and not queue_import(connection, report.touched)
+        everything = not dry_run and not queue_import(connection, report)
     if everything:
         rebuild(database, now, progress=derivation)
     elif not dry_run:

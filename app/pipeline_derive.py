@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, text
 from app.db.callers import Caller, Login
 from app.db.engine import Database
 from app.evidence.flow import Answer
-from app.evidence.imports import Touched
+from app.evidence.imports import ImportReport
 from app.evidence.store import append
 from app.facts import Decline
 from app.registry.tables import devices
@@ -30,6 +30,7 @@ from app.visits.stated import changes_of_statement
 
 DERIVATION_LOCK = 0x4B4F4D4B4F4D
 _AT_ONCE = 500
+MANY_TAPS = 5000
 
 
 def catch_up(database: Database, now: datetime) -> int:
@@ -93,9 +94,10 @@ def queue_answers(connection: Connection, answers: Iterable[Answer], now: dateti
     queue.enqueue(connection, changes)
 
 
-def queue_import(connection: Connection, touched: Touched) -> bool:
-    """Queue what an import touches; False when so much changed that a rebuild must follow."""
-    changes = changes_of(connection, touched)
+def queue_import(connection: Connection, report: ImportReport) -> bool:
+    """Queue what an import touches; False when so much changed that a rebuild, once in order, is quicker."""
+    taps = report.counts.get("taps.csv")
+    changes = None if taps is not None and taps.added > MANY_TAPS else changes_of(connection, report.touched)
     if changes is None:
         return False
     queue.enqueue(connection, changes)
