@@ -160,7 +160,8 @@ class AccountInput:
     """`excess_approved_minutes` of the month before as known now; of a closed month the frozen figure."""
     adjustments: tuple[Adjustment, ...] = ()
     has_other_visits: bool = False
-    """A visit that is no stay (incomplete, other roles) lies in the month: an account exists all the same."""
+    """A visit that is no stay (incomplete, other roles, not cancelled) lies in the month: an account exists all the
+    same."""
     has_reasons_before: bool = False
     """A reason of the month before exists."""
     findings_open: int = 0

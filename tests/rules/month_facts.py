@@ -9,7 +9,6 @@ from app.core.localtime import instant_of
 from app.core.month import Month
 from app.facts import DeclineOutcome, ExcessReason, Order, Share
 from app.facts.accounts import AccountInput, AccountResult, Stay, epoch_minute
-from app.months.rules.declined_time import compensation_minutes
 from app.months.rules.reporting_limit import month_account
 from app.policies import DatedValue, PolicyBook
 
@@ -64,7 +63,7 @@ def outcome(
     percent = next((row.percent for row in shares if row.notice == notice and not row.care_service), 0)
     return DeclineOutcome(
         decline_id, "bo", "p1", at, notice, (), minutes, executed, percent,
-        compensation_minutes(minutes, executed, percent), made_up,
+        max(minutes - executed, 0) * percent // 100, made_up,
         date.fromisoformat(made_up_on) if made_up_on else None,
     )  # fmt: skip
 

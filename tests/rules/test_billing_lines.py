@@ -164,6 +164,7 @@ def test_a_night_visit_partly_over_the_ceiling_is_paid_with_its_first_minute() -
 def test_a_late_tap_becomes_an_adjustment_with_origin_cause_and_what_it_corrects() -> None:
     one = case(stays=(stay("v", "2017-03-05 08:00", 60),))
     first = one.close(MARCH)
+    assert first is not None
     one.inputs[MARCH] = replace(
         one.inputs[MARCH], stays=(stay("v", "2017-03-05 08:00", 60), stay("late", "2017-03-06 08:00", 30))
     )
@@ -196,10 +197,11 @@ def test_a_price_raised_backwards_is_taken_back_and_paid_anew() -> None:
 
 
 def test_compensated_declines_are_paid_in_the_band_of_their_planned_start() -> None:
-    march = {"orders": (order("2016-03-01", None, 1200),)}
+    march = Month(2016, 3)
+    ordered = (order("2016-03-01", None, 1200),)
     declined = (outcome("d", "2016-03-05 08:00", 30), outcome("n", "2016-03-06 23:00", 20))
-    one = Case({Month(2016, 3): AccountInput(Month(2016, 3), "bo", "p1", declines=declined, **march)})
-    assert shown(one.lines(one.chain(Month(2016, 3)))) == [
+    one = Case({march: AccountInput(march, "bo", "p1", orders=ordered, declines=declined)})
+    assert shown(one.lines(one.chain(march))) == [
         ("time", "care", "day", 30, 0, "hour", 25_800),
         ("visit", "care", "night", 20, 1, "visit", 26_000),
     ]

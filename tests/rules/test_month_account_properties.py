@@ -22,7 +22,7 @@ def total(blocks: tuple[Block, ...], *fates: str) -> int:
     return sum(block.minutes for block in blocks if block.fate in fates)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(inputs())
 def test_the_figures_of_a_month_fit_together(data: AccountInput) -> None:
     result = month_account(data, BOOK)
@@ -43,7 +43,7 @@ def test_the_figures_of_a_month_fit_together(data: AccountInput) -> None:
     assert not [block for block in ledger if block.outside and block.fate == "free" and block.minutes]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(inputs())
 def test_the_ledger_is_the_minute_by_minute_one(data: AccountInput) -> None:
     result = month_account(data, BOOK)

@@ -26,10 +26,9 @@ MARCH, APRIL, MAY = (Month(2017, number) for number in (3, 4, 5))
 def visit(visit_id: str, start: str, minutes: int, **facts: Any) -> Visit:
     start_at = local(start)
     end_at = start_at + timedelta(minutes=minutes)
-    taps = {"kom": TapRef("phone1", 1, start_at), "gick": TapRef("phone1", 2, end_at)}
     base = Visit(
         visit_id, "", "bo", "p1", "unit1", "s1", "person:1", "carer", start_at, end_at, "complete", "taps", "A", "care",
-        **taps,
+        kom=TapRef("phone1", 1, start_at), gick=TapRef("phone1", 2, end_at),
     )  # fmt: skip
     return replace(base, **facts)
 
@@ -53,8 +52,8 @@ def test_a_clerk_is_told_why_1320_and_not_1400_minutes() -> None:
     version = data["policy_version"]
     assert data["sentences"]["sv"][:2] == [
         (
-            "2017-03: 1 320 av 1 400 rapporterade minuter ersätts utan orsak. Beställd tid är 1 200 minuter och taket är "
-            f"110 % av den, 1 320 minuter (DOMAIN.md 3, regelversion {version})."
+            "2017-03: 1 320 av 1 400 rapporterade minuter ersätts utan orsak. Beställd tid är 1 200 minuter och taket "
+            f"är 110 % av den, 1 320 minuter (DOMAIN.md 3, regelversion {version})."
         ),
         "80 minuter är överskjutande tid: 0 godkända, 0 väntar på beslut, 80 ersätts inte.",
     ]
@@ -133,13 +132,14 @@ def test_a_closed_month_is_told_as_frozen_with_what_is_known_now_beside_it() -> 
     assert any("−60 justering = −60 minuter" in text for text in april["sentences"]["sv"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32))
 def test_the_explanation_sums_to_the_account_open_or_closed(seed: int) -> None:
     chance = Random(seed)
     one = Case({month: input_of(chance, str(month)) for month in (MARCH, APRIL, MAY)})
     one.close(MARCH)
     one.inputs[MARCH] = input_of(chance, "2017-03")
+    data, account, sums = told(one), {}, {}
     for month in (MARCH, APRIL):
         data = told(one, month)
         account, sums = data["account"], data["sums"]

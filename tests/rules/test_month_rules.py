@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from app.core.month import Month
-from app.facts import Absence, Share
+from app.facts import Absence, ExcessReason, Order, Share
 from app.facts.accounts import AccountResult
 from app.months.rules.executed_time import executed_by_day
 from app.months.rules.month_grid import month_grid
@@ -39,7 +39,7 @@ def blocks(result: AccountResult) -> list[tuple[str, str, str, int, str]]:
                      id="other months give nothing"),
     ],
 )  # fmt: skip
-def test_ordered_time_is_the_exact_sum_of_its_periods_floored_once(orders: list, minutes: int) -> None:
+def test_ordered_time_is_the_exact_sum_of_its_periods_floored_once(orders: list[Order], minutes: int) -> None:
     assert account("2017-03", orders=tuple(orders)).account.ordered_minutes == minutes
 
 
@@ -220,7 +220,7 @@ def test_a_meal_on_a_day_without_an_order_is_payable_only_with_an_approved_reaso
         pytest.param([reason(20), reason(20, "rejected", reason_id="r2")], (40, 20, 0, 60), id="rejected"),
     ],
 )
-def test_reasons_decide_what_of_the_excess_is_paid(reasons: list, figures: tuple[int, ...]) -> None:
+def test_reasons_decide_what_of_the_excess_is_paid(reasons: list[ExcessReason], figures: tuple[int, ...]) -> None:
     stays = tuple(stay(f"v{day}", f"2017-03-{day:02d} 08:00", 140) for day in range(1, 11))
     one = account("2017-03", orders=(MARCH,), stays=stays, reasons=tuple(reasons)).account
     got = (

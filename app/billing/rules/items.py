@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from app.billing.rules.tariff import Tariff
 from app.core.localtime import local_date
-from app.facts.accounts import AccountResult, Block, ServiceDone
+from app.facts.accounts import AccountResult, Fate, ServiceDone
 from app.facts.derived import BillingLine
 from app.facts.registry import Order
 
@@ -80,7 +80,7 @@ def merge(items: Iterable[Item]) -> list[Item]:
 
 def free_items(result: AccountResult, tariff: Tariff, services: Iterable[ServiceDone]) -> list[Item]:
     """What settles with the month itself: free minutes, visits outside the 110 %, alarm, care services."""
-    items = [_of_block(block, tariff, result) for block in result.ledger if block.fate == "free"]
+    items = _of_blocks(result, tariff, "free")
     items += _flat_items(result, tariff)
     items += _service_items(result, tariff, services)
     return [item for item in merge(items) if not item.is_nothing]
@@ -88,15 +88,22 @@ def free_items(result: AccountResult, tariff: Tariff, services: Iterable[Service
 
 def approved_items(result: AccountResult, tariff: Tariff) -> list[Item]:
     """What settles of the excess: it keeps its band, price and date."""
-    items = [_of_block(block, tariff, result) for block in result.ledger if block.fate == "approved"]
-    return [item for item in merge(items) if not item.is_nothing]
+    return [item for item in merge(_of_blocks(result, tariff, "approved")) if not item.is_nothing]
 
 
-def _of_block(block: Block, tariff: Tariff, result: AccountResult) -> Item:
-    unit, price, visits = tariff.of_block(block)
-    kind = "visit" if unit == "visit" and price else "time"
-    band = block.start_band if kind == "visit" else block.band
-    return _item(result, tariff, (kind, block.service, band, unit), price, (block.order_id, block.minutes, visits))
+def _of_blocks(result: AccountResult, tariff: Tariff, fate: Fate) -> list[Item]:
+    """The blocks of a fate, minutes and visits added up before an item is made: a month has a hundred of them."""
+    sums: dict[tuple[str, str, str, str, int, str], tuple[int, int]] = {}
+    for block in result.ledger:
+        if block.fate != fate:
+            continue
+        unit, price, visits = tariff.of_block(block)
+        kind = "visit" if unit == "visit" and price else "time"
+        band = block.start_band if kind == "visit" else block.band
+        key = (kind, block.service, band, unit, price, block.order_id)
+        minutes, count = sums.get(key, (0, 0))
+        sums[key] = (minutes + block.minutes, count + visits)
+    return [_item(result, tariff, key[:4], key[4], (key[5], *much)) for key, much in sums.items()]
 
 
 def _flat_items(result: AccountResult, tariff: Tariff) -> list[Item]:

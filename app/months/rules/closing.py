@@ -153,8 +153,7 @@ def account_hash(account: MonthAccount, ledger: Iterable[Block]) -> str:
         for field in fields(account)
         if field.name not in _UNHASHED_ACCOUNT
     }
-    rows = [[str(value) for value in block] for block in ledger]
-    return digest_text(json.dumps([figures, rows], sort_keys=True))
+    return digest_text(json.dumps([figures, list(ledger)], sort_keys=True, default=str))
 
 
 def month_hash(frozen: Iterable[ClosedMonth]) -> str:

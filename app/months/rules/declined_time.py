@@ -20,11 +20,6 @@ from app.months.rules.executed_time import Setting
 from app.policies import Policy
 
 
-def compensation_minutes(planned_minutes: int, executed_minutes: int, share_percent: int) -> int:
-    """What a decline gives: planned minutes x staff_count less what its visits executed, at least 0, by its share."""
-    return max(planned_minutes - executed_minutes, 0) * share_percent // 100
-
-
 def decline_parts(
     outcomes: Iterable[DeclineOutcome], month: Month, executed: Mapping[date, int], policy: Policy
 ) -> tuple[DeclinePart, ...]:
