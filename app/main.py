@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI
 
 from app import pipeline
 from app.api import devices, health, problems, taps
+from app.api.access import check_declared
 from app.api.door import TapDoor
 from app.api.guard import Guard
 from app.core.clock import utc_now
@@ -24,7 +25,9 @@ ROUTERS: tuple[APIRouter, ...] = (taps.router, devices.router, health.router)
 
 
 def create_app(database: Database) -> FastAPI:
-    """The application on an opened, migrated database. Raises SecretsUnfit when its keys cannot be used."""
+    """The application on an opened, migrated database. Raises SecretsUnfit when its keys cannot be
+    used, RuntimeError when a route does not declare who may use it.
+    """
     open_keyring(database.settings.data)
 
     def receive(uploads: Sequence[Upload]) -> list[Answer]:
@@ -49,5 +52,6 @@ def create_app(database: Database) -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    check_declared(app)
     app.add_middleware(Guard)
     return app

@@ -5,10 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from app import pipeline
+from app.api.access import declared
 from app.api.wire import EnrolBody, EnrolledBody, Jwk
 from app.core.clock import utc_now
 
-router = APIRouter(prefix="/api/v1/device", tags=["devices"])
+router = APIRouter(prefix="/api/v1/device", tags=["devices"], dependencies=[declared("device")])
 
 
 @router.post("/enrol")

@@ -8,11 +8,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse, Response
 
+from app.api.access import declared
 from app.api.door import TapDoor
 from app.db.callers import Caller
 from app.db.engine import Database
 
-router = APIRouter(tags=["operators"])
+router = APIRouter(tags=["operators"], dependencies=[declared("public")])
 
 
 @router.get("/healthz")

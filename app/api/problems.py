@@ -24,6 +24,9 @@ log = structlog.get_logger()
 STATUS: Mapping[str, int] = {
     "not_found": 404,
     "not_allowed": 403,
+    "not_signed_in": 401,
+    "step_up": 403,
+    "foreign_origin": 403,
     "invalid": 422,
     "conflict": 409,
     "unknown_policy": 422,

@@ -9,12 +9,13 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from app.api.access import declared
 from app.api.door import TAPS, UPLOADS, TapDoor
 from app.api.problems import DeviceUnknown, HeadUnreadable
 from app.api.wire import ReceiptBody, UploadBody
 from app.refusals import Invalid
 
-router = APIRouter(prefix="/api/v1/device", tags=["devices"])
+router = APIRouter(prefix="/api/v1/device", tags=["devices"], dependencies=[declared("device")])
 
 _PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {}}}
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": UploadBody.model_json_schema()}}}}
