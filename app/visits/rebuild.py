@@ -97,9 +97,11 @@ def rebuild(database: Database, now: datetime, *, processes: int = 2, progress: 
             shares = _first_phase(chunks, processes, progress)
             world.shares = shares
             _second_phase(processes, progress)
-            with staging.writer() as out:
-                for finding in _lost_corrections(connection, world):
-                    out.finding("correction", finding)
+            with database.transaction(Caller.batch()) as later:
+                lost = list(_lost_corrections(connection, _keys_of_visits(later), world))
+        with staging.writer() as out:
+            for finding in lost:
+                out.finding("correction", finding)
         progress("merge", 0, 1)
         with database.transaction(Caller.batch()) as connection:
             difference = merge(connection, now)
@@ -376,17 +378,24 @@ def _settle(world: _World, events: ClientEvents, spilled: dict[str, Spilled], ou
         out.visit(judged(visit, about, world.resolved, world.book), row.paired_staff_id, world.now)
 
 
-def _lost_corrections(connection: Connection, world: _World) -> Iterator[Finding]:
+def _keys_of_visits(connection: Connection) -> set[tuple[str, int]]:
+    """The taps that corrections name and that are an end of a staged visit."""
+    rows = connection.execute(
+        text(
+            "WITH named AS (SELECT DISTINCT kom_device_id AS device_id, kom_seq AS seq FROM corrections) "
+            "SELECT v.kom_device_id AS device_id, v.kom_seq AS seq FROM rebuild_visits v "
+            "JOIN named n ON n.device_id = v.kom_device_id AND n.seq = v.kom_seq "
+            "UNION SELECT v.gick_device_id, v.gick_seq FROM rebuild_visits v "
+            "JOIN named n ON n.device_id = v.gick_device_id AND n.seq = v.gick_seq"
+        )
+    )
+    return {(row.device_id, row.seq) for row in rows}
+
+
+def _lost_corrections(connection: Connection, named: set[tuple[str, int]], world: _World) -> Iterator[Finding]:
     """DOMAIN.md 2.2 row 34: corrections that name no visit."""
     corrections = world.corrections
     lost = list(corrections.nowhere)
-    stood = connection.execute(
-        text(
-            "SELECT kom_device_id AS device_id, kom_seq AS seq FROM rebuild_visits WHERE kom_seq IS NOT NULL "
-            "UNION SELECT gick_device_id, gick_seq FROM rebuild_visits WHERE gick_seq IS NOT NULL"
-        )
-    ) if corrections.by_tap else ()  # fmt: skip
-    named = {(row.device_id, row.seq) for row in stood}
     lost += [row for key, rows in corrections.by_tap.items() if key not in named for row in rows]
     manual_ids = {row.manual_id for row in evidence.load_manual_visits(connection, manual_ids=corrections.by_manual)}
     lost += [row for key, rows in corrections.by_manual.items() if key not in manual_ids for row in rows]
