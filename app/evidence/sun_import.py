@@ -37,6 +37,7 @@ def counter_by(keys: Sequence[SunKeys]) -> SunCounter | None:
 def stage_sun_counters(run: Run, counter_of: SunCounter | None) -> None:
     """Check every staged SUN value into `stage_sun_counters`: NULL for one that does not hold. None: no keys here."""
     connection = run.connection
+    connection.execute(text(f"DROP TABLE IF EXISTS {SUN_COUNTERS}"))
     connection.execute(text(f"CREATE TEMP TABLE {SUN_COUNTERS} (line int, counter bigint) ON COMMIT DROP"))
     if counter_of is None or TAPS_FILE.name not in run.staged:
         return

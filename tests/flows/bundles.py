@@ -19,17 +19,20 @@ def every_file() -> Bundle:
     """A fresh bundle with rows in every file of CONTRACT.md section 2; some cells left empty on purpose."""
     return {
         "providers.csv": [
-            {"provider_id": "p1", "name": ODD, "operation": "municipal", "minimum_tag_level": "", "minimum_tag_level_from": ""},
+            {"provider_id": "p1", "name": ODD, "operation": "municipal", "minimum_tag_level": "",
+             "minimum_tag_level_from": ""},
             {"provider_id": "p2", "name": "Hemvård", "operation": "private", "minimum_tag_level": "sun",
              "minimum_tag_level_from": "2026-10-01"},
         ],
         "units.csv": [
-            {"unit_id": "u1", "provider_id": "p1", "name": "Ekbacken", "phone": "+46 8 123", "alert_to": "x@example.org"},
+            {"unit_id": "u1", "provider_id": "p1", "name": "Ekbacken", "phone": "+46 8 123",
+             "alert_to": "x@example.org"},
             {"unit_id": "u2", "provider_id": "p2", "name": "", "phone": "", "alert_to": ""},
         ],
         "staff.csv": [
-            {"staff_id": "s1", "valid_from": "2026-01-01", "valid_to": "2026-09-30", "person_key": "k1", "unit_id": "u1",
-             "name": "Bo", "employment": "hourly", "education": "usk", "education_document": "yes", "in_training": "",
+            {"staff_id": "s1", "valid_from": "2026-01-01", "valid_to": "2026-09-30", "person_key": "k1",
+             "unit_id": "u1", "name": "Bo", "employment": "hourly", "education": "usk", "education_document": "yes",
+             "in_training": "",
              "role": "", "badge_uid": "0411"},
             {"staff_id": "s1", "valid_from": "2026-10-01", "valid_to": "", "person_key": "k1", "unit_id": "u2",
              "name": "Bo", "employment": "", "education": "none", "education_document": "no", "in_training": "yes",
@@ -79,12 +82,14 @@ def every_file() -> Bundle:
         ],
         "taps.csv": [
             {"device_id": "d1", "seq": "1", "act": "KOM", "tag_uid": "04DE5F1EACC040", "staff_id": "s1",
-             "tapped_at": "2026-10-05T08:00:00.480+02:00", "received_at": "2026-10-05T06:00:02Z", "sun": "", "service": "meal",
-             "jws": ""},
+             "tapped_at": "2026-10-05T08:00:00.480+02:00", "received_at": "2026-10-05T06:00:02Z", "sun": "",
+             "service": "meal", "jws": ""},
             {"device_id": "d1", "seq": "2", "act": "GICK", "tag_uid": "04DE5F1EACC040", "staff_id": "s1",
-             "tapped_at": "2026-10-05T08:30:00+02:00", "received_at": "", "sun": "ab.cd", "service": "", "jws": "aa.bb.cc"},
+             "tapped_at": "2026-10-05T08:30:00+02:00", "received_at": "", "sun": "ab.cd", "service": "",
+             "jws": "aa.bb.cc"},
             {"device_id": "unknown", "seq": "7", "act": "AUTO", "tag_uid": ODD, "staff_id": "nobody",
-             "tapped_at": "1970-01-01T00:00:00Z", "received_at": "2031-01-01T00:00:00Z", "sun": "", "service": "", "jws": ""},
+             "tapped_at": "1970-01-01T00:00:00Z", "received_at": "2031-01-01T00:00:00Z", "sun": "", "service": "",
+             "jws": ""},
         ],
         "planned_visits.csv": [
             {"planned_id": "v1", "client_id": "c1", "provider_id": "p1", "staff_id": "s1",
@@ -95,7 +100,8 @@ def every_file() -> Bundle:
              "staff_count": "2", "withdrawn_at": "2026-10-04T08:00:00+02:00"},
         ],
         "declines.csv": [
-            {"decline_id": "n1", "client_id": "c1", "provider_id": "p1", "planned_start_at": "2026-10-06T08:00:00+02:00",
+            {"decline_id": "n1", "client_id": "c1", "provider_id": "p1",
+             "planned_start_at": "2026-10-06T08:00:00+02:00",
              "planned_end_at": "2026-10-06T08:30:00+02:00", "staff_count": "", "notice": "at_door",
              "noticed_at": "2026-10-06T08:02:00+02:00", "made_up_minutes": "", "made_up_on": ""},
         ],
@@ -137,13 +143,15 @@ def every_file() -> Bundle:
             {"staff_id": "s1", "worked_on": "2026-10-05", "kind": "travel", "minutes": "40"},
         ],
         "services_done.csv": [
-            {"client_id": "c1", "staff_id": "s1", "done_at": "2026-10-05T08:10:00+02:00", "care_service": "dusch", "count": ""},
+            {"client_id": "c1", "staff_id": "s1", "done_at": "2026-10-05T08:10:00+02:00", "care_service": "dusch",
+             "count": ""},
         ],
         "prices.csv": [
             {"operation": "municipal", "band": "day", "service": "", "unit": "hour", "valid_from": "2024-01-01",
              "amount_ore": "48500"},
         ],
-        "catalogue.csv": [{"unit_id": "u1", "name": "Ekbacken", "provider_name": ODD, "öppettider": "07-22", "språk": ""}],
+        "catalogue.csv": [{"unit_id": "u1", "name": "Ekbacken", "provider_name": ODD, "öppettider": "07-22",
+             "språk": ""}],
         "external_indicators.csv": [
             {"unit_id": "u1", "indicator": "nöjdhet", "period": "2025", "value": "87.50", "n": "40",
              "response_rate": "0.6", "source": "enkät"},
