@@ -15,6 +15,7 @@ from app.billing.rules.totals import control_totals
 from app.core.month import Month
 from app.facts import BillingLine, Price
 from app.facts.accounts import AccountInput, ServiceDone
+from app.facts.prices import PriceList
 from tests.rules.month_chain import ALWAYS, PRICES, Case
 from tests.rules.month_facts import book, local, order, outcome, reason, stay
 from tests.rules.test_month_vectors import VECTORS
@@ -242,3 +243,27 @@ def test_control_totals_do_not_depend_on_order_or_state_but_on_every_figure() ->
     assert control_totals(lines[::-1]) == totals
     assert control_totals([replace(line, state="settled") for line in lines]) == totals
     assert control_totals([replace(lines[0], amount_ore=1), lines[1]]).hash != totals.hash
+
+
+def test_the_price_list_answers_for_the_day_band_class_and_unit() -> None:
+    prices = PriceList(
+        [
+            *PRICES,
+            Price("private", "night", "care", "hour", date(2017, 3, 15), 60_000),
+            Price("municipal", "day", "care", "hour", ALWAYS, 48_500),
+            Price("private", "day", "dusch", "care_service", ALWAYS, 15_000),
+        ]
+    )
+    before, after = date(2017, 3, 14), date(2017, 3, 15)
+    assert prices.visit_bands("private", before) == {("care", "night"), ("night_patrol", "night")}
+    assert prices.visit_bands("private", after) == frozenset()
+    night = prices.by_band("private", "night", "care", after)
+    assert night is not None
+    assert (night.unit, night.amount_ore) == ("hour", 60_000)
+    assert prices.by_band("private", "day", "care", date(2009, 12, 31)) is None
+    assert prices.by_band("private", "day", "meal", after) is not None
+    assert prices.by_band("municipal", "night", "care", after) is None
+    assert prices.per_visit("private", "night", "meal", after) is not None
+    assert prices.per_care_service("private", "dusch", after) is not None
+    assert prices.per_care_service("municipal", "dusch", after) is None
+    assert prices.per_month("private", "alarm", after) is not None

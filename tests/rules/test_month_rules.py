@@ -323,3 +323,16 @@ def test_an_account_exists_with_an_order_day_a_visit_a_decline_or_a_reason() -> 
     assert not account("2017-03", declines=(outcome("d", "2017-02-12 13:00", 30),)).exists
     assert account("2017-03", reasons=(reason(5),)).exists
     assert account("2017-04", has_reasons_before=True).exists
+
+
+# a household's parts
+
+
+@pytest.mark.parametrize("weights", [(1, 1), (1, 1, 1), (3, 2), (1200, 901), (0, 0), (5, 0)])
+def test_a_households_minutes_are_dealt_whole_whatever_the_weights(weights: tuple[int, ...]) -> None:
+    shares = [Share(position, weights) for position in range(len(weights))]
+    for first, after in ((0, 1), (0, 60), (7, 45), (59, 700)):
+        assert sum(share.minutes_between(first, after) for share in shares) == after - first
+    total = sum(weights)
+    if total:
+        assert [share.minutes_between(0, total * 3) for share in shares] == [3 * weight for weight in weights]
