@@ -26,6 +26,7 @@ COMMANDS: dict[str, Entry] = {
     "continuity": Entry("app.cli.insight:continuity", "A continuity measure with its definition."),
     "quality": Entry("app.cli.insight:quality", "Figures of quality for a month."),
     "shadow": Entry("app.cli.insight:shadow", "Several payment models over the same months."),
+    "irregularities": Entry("app.cli.insight:irregular", "What a controller should look at; names only in a case."),
     "client-sheet": Entry("app.cli.insight:client_sheet", '"Mina besök": one readable sheet for the client.'),
     "policy": Entry("app.cli.policy:policy", "Policy values with their source."),
     "rebuild": Entry("app.cli.rebuild:rebuild", "Derive everything again; exit 1 where anything differs."),

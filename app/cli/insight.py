@@ -13,6 +13,7 @@ import typer
 from app.cli.context import DataOption, FormatOption
 from app.cli.output import Format, emit, emit_object
 from app.cli.reading import counted, day_of, draw, month_of, reading, values_of
+from app.refusals import Invalid
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -235,3 +236,31 @@ def client_sheet(
         sys.stderr.write(f"cannot_write: {error.strerror}: {error.filename or out}\n")
         raise typer.Exit(1) from error
     emit([{"client_id": client, "month": str(when), "visits": len(facts.visits), "file": str(out)}], fmt)
+
+
+def irregular(
+    month: MonthArgument,
+    *,
+    case: Annotated[list[str] | None, typer.Option("--case", help="Open a case: shows who it is; repeatable.")] = None,
+    data: DataOption = None,
+    fmt: FormatOption = Format.TABLE,
+) -> None:
+    """What a controller should look at, with the expected number and known false alarms; names only in a case."""
+    from app.insight.irregularities import irregularities, irregularities_object  # noqa: PLC0415 -- as above
+    from app.insight.scene_store import load_scene  # noqa: PLC0415 -- as above
+    from app.registry.store import load_policy_book  # noqa: PLC0415 -- as above
+
+    when = month_of(month)
+    with reading(data) as connection:
+        scene = load_scene(connection, when)
+        policy = load_policy_book(connection).on(when.first_on)
+    try:
+        rows = irregularities(scene, policy)
+    except ModuleNotFoundError as error:
+        raise Invalid(f"exact tests need the extra komgick[insight]: {error}") from error
+    found = irregularities_object(scene, rows, frozenset(case or ()))
+    if fmt is Format.JSON:
+        emit_object(found, fmt)
+        return
+    names = ("case_id", "rule", "about", "about_id", "provider_id", "observed", "of", "expected", "p_value")
+    emit(found["irregularities"], fmt, names)
