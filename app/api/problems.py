@@ -25,6 +25,8 @@ STATUS: Mapping[str, int] = {
     "not_found": 404,
     "not_allowed": 403,
     "not_signed_in": 401,
+    "credentials_refused": 401,
+    "too_many_tries": 429,
     "step_up": 403,
     "foreign_origin": 403,
     "invalid": 422,
@@ -91,7 +93,8 @@ def install(app: FastAPI) -> None:
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)  # noqa: S101 -- Starlette calls this for nothing else
     log.info("refused", code=error.code, detail=error.detail, request_id=getattr(request.state, "request_id", ""))
-    return problem(request, error.code, _first_line(type(error)), STATUS.get(error.code, 400))
+    waiting = {"Retry-After": str(error.facts["wait_s"])} if "wait_s" in error.facts else None
+    return problem(request, error.code, _first_line(type(error)), STATUS.get(error.code, 400), waiting)
 
 
 def _invalid(request: Request, _error: Exception) -> Response:
