@@ -57,6 +57,7 @@ def run(database: Database, host: str, port: int) -> None:
     config = uvicorn.Config(
         application, host=host, port=port, log_level="warning", access_log=False, server_header=False, lifespan="on",
         timeout_graceful_shutdown=20,
+        timeout_keep_alive=65,
     )  # fmt: skip
     server = Announced(config)
     server.run()

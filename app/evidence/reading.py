@@ -82,13 +82,12 @@ def read_item(document: str, device_id: str, key: ec.EllipticCurvePublicKey) -> 
         signed = take_apart(document)
     except Unreadable:
         return Item(document, None, why="unreadable")
-    claimed = claimed_seq(signed.payload, device_id)
     if not signed.signed_by(key, "tap"):
-        return Item(document, claimed, why="bad_signature")
+        return Item(document, claimed_seq(signed.payload, device_id), why="bad_signature")
     try:
         said = read_statement(signed.payload)
     except Unreadable:
-        return Item(document, claimed, why="unreadable")
+        return Item(document, claimed_seq(signed.payload, device_id), why="unreadable")
     if said.dev != device_id:
         return Item(document, None, why="other_device")
     return Item(document, said.seq, signed.hash, said)
