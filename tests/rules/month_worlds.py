@@ -31,7 +31,7 @@ def stays(chance: Random, month: str, name: str = "v", most: int = 12) -> tuple[
         one = stay(
             f"{name}{number}",
             f"{on} {chance.randint(0, 23):02d}:{chance.choice((0, 1, 30, 59)):02d}",
-            chance.choice((0, 1, 7, 30, 45, 200, 700)),
+            chance.choice((0, 1, 2, 30, 45, 200, 700)),
             service=chance.choice(CLASSES),
             held=chance.random() < 0.2,
             share=chance.choice(SHARES),

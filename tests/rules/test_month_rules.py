@@ -336,3 +336,9 @@ def test_a_households_minutes_are_dealt_whole_whatever_the_weights(weights: tupl
     total = sum(weights)
     if total:
         assert [share.minutes_between(0, total * 3) for share in shares] == [3 * weight for weight in weights]
+
+
+@pytest.mark.parametrize(("minutes", "by_day"), [(1, [1, 0]), (2, [1, 1]), (3, [1, 2])])
+def test_the_first_minute_after_midnight_is_the_next_days(minutes: int, by_day: list[int]) -> None:
+    result = account("2017-03", orders=(MARCH,), stays=(stay("v", "2017-03-01 23:59", minutes),))
+    assert list(result.reported_by_day[:2]) == by_day
