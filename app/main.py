@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 
 from app import pipeline
-from app.api import devices, health, oauth, problems, taps
+from app.api import devices, findings, health, oauth, problems, taps, visits
 from app.api.access import check_declared
 from app.api.door import TapDoor
 from app.api.guard import Guard
@@ -21,7 +21,14 @@ from app.db.engine import Database
 from app.evidence.flow import Answer, Upload
 from app.evidence.keys import open_keyring
 
-ROUTERS: tuple[APIRouter, ...] = (taps.router, devices.router, oauth.router, health.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    taps.router,
+    devices.router,
+    oauth.router,
+    visits.router,
+    findings.router,
+    health.router,
+)
 
 
 def create_app(database: Database) -> FastAPI:

@@ -57,7 +57,7 @@ def enqueue(connection: Connection, changes: Iterable[Change]) -> None:
         for change in dict.fromkeys(changes)
     ]
     if rows:
-        connection.execute(insert(derive_queue), rows)
+        connection.execute(insert(derive_queue).inline(), rows)
 
 
 def take(connection: Connection, limit: int) -> list[Change]:

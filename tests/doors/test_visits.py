@@ -1,0 +1,137 @@
+"""GET /visits: what schedulers pull, over a real socket and a real database with its walls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from app.access.tables import reading
+from app.api.visits import VisitDetail
+from app.core.clock import utc_now
+from app.db.callers import Caller
+from app.db.engine import Database
+from tests.doors.serving import served
+from tests.doors.town import a_morning, at, items, machine, person, tap, tapped
+
+
+@pytest.fixture
+def door(database: Database) -> Iterator[httpx.Client]:
+    a_morning(database)
+    with served(database) as client:
+        yield client
+
+
+def test_a_scheduling_system_pulls_its_providers_visits_of_a_day(database: Database, door: httpx.Client) -> None:
+    own = machine(database, "scheduling", provider="P1")
+    got = items(door.get("/api/v1/visits?from=2026-10-05&to=2026-10-06", headers=own))
+    assert [(one["client_id"], one["minutes"], one["status"]) for one in got] == [
+        ("c1", 30, "complete"), ("c2", 0, "incomplete"), ("c1", 20, "complete"),
+    ]  # fmt: skip
+    assert got[0]["start_at"] == "2026-10-05T06:00:00Z"
+    assert got[0]["kom"] == {"device_id": "d1", "seq": 1, "at": "2026-10-05T06:00:00Z"}
+    assert items(door.get("/api/v1/visits?to=2026-10-05", headers=own)) == []
+    assert len(items(door.get("/api/v1/visits", headers=machine(database, "scheduling")))) == 4
+
+
+def test_foreign_and_unknown_visits_are_the_same_answer(database: Database, door: httpx.Client) -> None:
+    mine, theirs = machine(database, "scheduling", provider="P1"), machine(database, "scheduling", provider="P2")
+    theirs_id = items(door.get("/api/v1/visits", headers=theirs))[0]["visit_id"]
+    foreign = door.get(f"/api/v1/visits/{theirs_id}", headers={**mine, "X-Request-ID": "same"})
+    unknown = door.get("/api/v1/visits/0000", headers={**mine, "X-Request-ID": "same"})
+    assert foreign.status_code == unknown.status_code == 404
+    assert foreign.content == unknown.content
+    assert items(door.get("/api/v1/visits?provider=P2", headers=mine)) == []
+
+
+def test_a_commissioner_sees_the_own_district(database: Database, door: httpx.Client) -> None:
+    north = person(database, "commissioner", district="north")
+    assert {one["client_id"] for one in items(door.get("/api/v1/visits", headers=north))} == {"c1", "c2"}
+
+
+def test_pages_go_on_where_the_last_ended(database: Database, door: httpx.Client) -> None:
+    city = machine(database, "scheduling")
+    whole = [one["visit_id"] for one in items(door.get("/api/v1/visits", headers=city))]
+    seen, cursor = [], ""
+    for _ in range(10):
+        page = door.get(f"/api/v1/visits?limit=1&cursor={cursor}", headers=city).json()
+        seen += [one["visit_id"] for one in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == whole
+    assert door.get("/api/v1/visits?cursor=nonsense", headers=city).json()["code"] == "invalid"
+    assert door.get("/api/v1/visits?limit=201", headers=city).status_code == 422
+
+
+def test_a_visit_that_ceased_is_told_to_pollers_only(database: Database, door: httpx.Client) -> None:
+    own = machine(database, "scheduling", provider="P1")
+    before = items(door.get("/api/v1/visits", headers=own))
+    since = utc_now().isoformat().replace("+00:00", "Z")
+    tapped(database, tap(6, "GICK", "anna", "c1", at("10:40")), tap(9, "KOM", "anna", "c2", at("8:50")))
+    tapped(database, tap(8, "KOM", "anna", "c2", at("8:59")))
+    changed = items(door.get(f"/api/v1/visits?changed_since={since}", headers=own))
+    assert changed
+    assert all(str(one["changed_at"]) >= since for one in changed)
+    gone = [one for one in changed if one["status"] == "cancelled"]
+    living = {one["visit_id"] for one in items(door.get("/api/v1/visits", headers=own))}
+    assert not {one["visit_id"] for one in gone} & living
+    assert {one["visit_id"] for one in before} - living == {one["visit_id"] for one in gone}
+
+
+def test_polling_again_costs_nothing_when_nothing_differs(database: Database, door: httpx.Client) -> None:
+    own = machine(database, "scheduling", provider="P1")
+    first = door.get("/api/v1/visits", headers=own)
+    assert first.headers["etag"].startswith('W/"')
+    again = door.get("/api/v1/visits", headers={**own, "If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    tapped(database, tap(6, "KOM", "anna", "c2", at("12:00")))
+    assert door.get("/api/v1/visits", headers={**own, "If-None-Match": first.headers["etag"]}).status_code == 200
+
+
+def test_the_same_rows_as_csv(database: Database, door: httpx.Client) -> None:
+    own = machine(database, "scheduling", provider="P1")
+    answer = door.get("/api/v1/visits?limit=2", headers={**own, "Accept": "text/csv"})
+    assert answer.headers["content-type"].startswith("text/csv")
+    lines = answer.text.splitlines()
+    assert lines[0].startswith("visit_id,manual_id,client_id")
+    assert len(lines) == 3
+    assert answer.headers["x-next-cursor"]
+
+
+def test_one_visit_with_taps_findings_and_history(database: Database, door: httpx.Client) -> None:
+    own = machine(database, "scheduling", provider="P1")
+    c2 = items(door.get("/api/v1/visits?client=c2", headers=own))[0]
+    detail = door.get(f"/api/v1/visits/{c2['visit_id']}", headers=own).json()
+    VisitDetail.model_validate(detail)
+    assert [one["act"] for one in detail["taps"]] in ([], ["KOM"])
+    assert [one["code"] for one in detail["finding_details"]] == ["kom_without_gick"]
+    assert detail["history"] == []
+
+
+def test_open_visits_by_client_name_only_the_own_staff(database: Database, door: httpx.Client) -> None:
+    now = utc_now() - timedelta(minutes=5)
+    tapped(database, tap(20, "KOM", "anna", "c1", now), tap(20, "KOM", "carl", "c3", now, device="d2"))
+    own = items(door.get("/api/v1/visits/open", headers=machine(database, "scheduling", provider="P1")))
+    assert [(one["client_id"], one["visits"][0]["staff_name"]) for one in own] == [("c1", "Anna A")]  # type: ignore[index]
+    city = items(door.get("/api/v1/visits/open", headers=machine(database, "scheduling")))
+    assert [(one["client_id"], one["visits"][0]["staff_name"]) for one in city] == [("c1", None), ("c3", None)]  # type: ignore[index]
+    listed = items(door.get("/api/v1/visits?status=open", headers=machine(database, "scheduling", provider="P1")))
+    assert [(one["status"], one["findings"]) for one in listed] == [("open", [])]
+
+
+def test_whoever_reads_is_logged(database: Database, door: httpx.Client) -> None:
+    door.get("/api/v1/visits", headers=machine(database, "scheduling", provider="P1"))
+    with database.transaction(Caller.city()) as connection:
+        row = connection.execute(select(reading)).one()
+    assert (row.what, row.provider_id, row.subjects) == ("visits", "P1", ["anna", "c1", "c2"])
+
+
+@pytest.mark.parametrize("role", ["carer", "provider_finance"])
+def test_other_roles_are_refused(database: Database, door: httpx.Client, role: str) -> None:
+    answer = door.get("/api/v1/visits", headers=person(database, role, provider="P1"))
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
+    assert door.get("/api/v1/visits").status_code == 401
