@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from app.core.localtime import STOCKHOLM
 from app.evidence.sun_import import SUN_COUNTERS
@@ -95,7 +95,13 @@ def store_taps(run: Run, file: File) -> TapsStored:
             f"SELECT staff_id, min(tapped_at) AS first_at, max(tapped_at) AS last_at FROM {stage} {fresh} GROUP BY 1"  # noqa: S608 -- our own SQL
         )
     ).all()
-    added = connection.execute(text(_insert(stage, fresh)), {"zone": STOCKHOLM.key}).rowcount
+    judged = bool(connection.execute(text("SELECT EXISTS (SELECT 1 FROM judged_taps)")).scalar_one())
+    statement = text(_insert(stage, fresh, judged_too=judged))
+    indexes = _drop_indexes_of_empty_taps(connection)
+    added = connection.execute(statement, {"zone": STOCKHOLM.key}).rowcount
+    for definition in indexes:
+        connection.execute(text(definition))
+    connection.execute(text("ANALYZE taps"))
     if file is FORKS_FILE:
         connection.execute(
             text(
@@ -108,13 +114,30 @@ def store_taps(run: Run, file: File) -> TapsStored:
     return TapsStored(counts, {row.staff_id: (row.first_at, row.last_at) for row in touched}, new_devices)
 
 
-def _insert(stage: str, fresh: str) -> str:
+def _drop_indexes_of_empty_taps(connection: Connection) -> list[str]:
+    """Before a first load: what makes the dropped indexes again. Building them once is cheaper than row by row."""
+    if connection.execute(text("SELECT EXISTS (SELECT 1 FROM taps)")).scalar_one():
+        return []
+    found = connection.execute(
+        text(
+            "SELECT c.relname, pg_get_indexdef(i.indexrelid) AS definition FROM pg_index i "
+            "JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = 'taps'::regclass AND NOT i.indisunique"
+        )
+    ).all()
+    for row in found:
+        connection.execute(text(f'DROP INDEX "{row.relname}"'))
+    return [row.definition for row in found]
+
+
+def _insert(stage: str, fresh: str, *, judged_too: bool) -> str:
     """Sorted by (staff_id, at): rebuilds then read the table front to back."""
+    same = f"s.jws <> '' AND j.device_id = s.device_id AND j.seq = s.seq AND j.hash = {_HASH}"
+    noted = same if judged_too else "false"  # the hash is what costs most here
     judged = {name: f"j.{name}" for name in _JUDGED}
     employed = (
-        "SELECT min(e.provider_id) FROM employments e WHERE e.staff_id = s.staff_id AND "
+        "SELECT e.provider_id FROM employments e WHERE e.staff_id = s.staff_id AND "
         "e.valid_from <= (s.tapped_at AT TIME ZONE :zone)::date AND "
-        "(e.valid_to IS NULL OR (s.tapped_at AT TIME ZONE :zone)::date <= e.valid_to)"
+        "(e.valid_to IS NULL OR (s.tapped_at AT TIME ZONE :zone)::date <= e.valid_to) ORDER BY e.valid_from DESC LIMIT 1"
     )
     plain = {
         "provider_id": f"nullif(coalesce(d.provider_id, ({employed}), ''), '')",
@@ -143,7 +166,7 @@ def _insert(stage: str, fresh: str) -> str:
     return (
         f"INSERT INTO taps ({', '.join(values)}) SELECT {', '.join(values.values())} FROM {stage} s "  # noqa: S608 -- our own SQL
         "LEFT JOIN devices d ON d.device_id = s.device_id "
-        f"LEFT JOIN judged_taps j ON s.jws <> '' AND j.device_id = s.device_id AND j.seq = s.seq AND j.hash = {_HASH} "
+        f"LEFT JOIN judged_taps j ON {noted} "
         f"LEFT JOIN {SUN_COUNTERS} c ON c.line = s.line "
         f"{fresh.replace('line NOT', 's.line NOT')} ORDER BY s.staff_id, s.tapped_at ON CONFLICT DO NOTHING"
     )

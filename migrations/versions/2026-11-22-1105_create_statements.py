@@ -82,7 +82,7 @@ def _create_taps() -> None:
         sa.Column("jws", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("device_id", "seq", "hash", name=op.f("pk_taps")),
     )
-    op.create_index(op.f("ix_taps_at"), "taps", ["at"], unique=False)
+    op.create_index(op.f("ix_taps_at"), "taps", ["at"], unique=False, postgresql_using="brin")
     op.create_index(
         op.f("ix_taps_staff_id_at_device_id_seq"), "taps", ["staff_id", "at", "device_id", "seq"], unique=False
     )

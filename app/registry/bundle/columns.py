@@ -117,7 +117,7 @@ _CLIENT = _need("client_id", references="clients.csv")
 _PROVIDER = _need("provider_id", references="providers.csv")
 _STAFF_PROVIDER = (
     "coalesce((SELECT e.provider_id FROM employments e WHERE e.staff_id = s.staff_id AND e.valid_from <= {on} "
-    "AND (e.valid_to IS NULL OR {on} <= e.valid_to) LIMIT 1), '')"
+    "AND (e.valid_to IS NULL OR {on} <= e.valid_to) ORDER BY e.valid_from DESC LIMIT 1), '')"
 )
 
 

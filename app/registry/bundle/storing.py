@@ -42,6 +42,7 @@ def store_registry(run: Run, file: File, table: Table) -> Counts:
         ),
         _zone(file),
     )
+    _analyze(run, table, counts)
     return counts
 
 
@@ -69,7 +70,14 @@ def store_statements(run: Run, file: File, table: Table, now: datetime, *, may_m
         ),
         {"now": now, **_zone(file)},
     )
+    _analyze(run, table, counts)
     return counts
+
+
+def _analyze(run: Run, table: Table, counts: Counts) -> None:
+    """Let the planner know what came: later steps of the same transaction read it."""
+    if counts.added + counts.changed:
+        run.connection.execute(text(f"ANALYZE {table.name}"))
 
 
 def _end_moved(run: Run, file: File, table: Table, current: str, now: datetime) -> int:
