@@ -439,3 +439,19 @@ def test_a_stay_tells_by_itself_until_when_it_may_change() -> None:
     done, still_open = pair_taps(diary.statements.taps, diary.directory, diary.book).stays
     assert quiet_at(done, diary.book) == moment("2026-01-05T08:31")
     assert quiet_at(still_open, diary.book) == moment("2026-01-05T10:00") + timedelta(hours=24)
+
+
+def test_a_gick_is_linked_even_after_the_visit_elsewhere_has_ended() -> None:
+    derivation = derived(
+        "2026-01-05 08:00 KOM anna bo\n2026-01-05 09:00 KOM anna cia\n2026-01-05 09:30 GICK anna cia\n"
+        "2026-01-05 09:40 GICK anna bo"
+    )
+    assert only(derivation, "gick_without_kom").fact("kom_seq") == "1"
+
+
+def test_a_gick_that_ended_another_visit_there_was_the_first_one() -> None:
+    derivation = derived(
+        "2026-01-05 08:00 KOM anna bo\n2026-01-05 09:00 KOM anna cia\n2026-01-05 09:30 KOM anna bo\n"
+        "2026-01-05 09:40 GICK anna bo\n2026-01-05 09:50 GICK anna bo"
+    )
+    assert only(derivation, "gick_without_kom").fact("kom_seq") == ""
