@@ -9,25 +9,36 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select, text, union
 
+from app.billing.flow import write_lines
+from app.core.month import Month
 from app.db.callers import Caller, Login
 from app.db.engine import Database
+from app.db.partitions import ensure_months
 from app.evidence.flow import Answer
 from app.evidence.imports import ImportReport
 from app.evidence.store import append
+from app.evidence.tables import declines, excess_reasons
 from app.facts import Decline
+from app.months import flow as months_flow
+from app.months.flow import CLIENTS_AT_ONCE
+from app.months.loading import Key
+from app.months.tables import month_accounts
 from app.registry.tables import devices
 from app.visits import queue
 from app.visits.device_flow import rebuild_devices
-from app.visits.flow import Derived, derive
+from app.visits.draft import AccountSpan
+from app.visits.flow import derive
 from app.visits.imported import changes_of
 from app.visits.queue import Change
 from app.visits.rebuild import Progress, no_progress
 from app.visits.rebuild import rebuild as rebuild_visits
 from app.visits.staging import Difference
 from app.visits.stated import changes_of_statement
+from app.visits.tables import visits
 
+_ALWAYS = (Month(1900, 1), Month(2999, 12))
 DERIVATION_LOCK = 0x4B4F4D4B4F4D
 _AT_ONCE = 500
 MANY_TAPS = 5000
@@ -46,7 +57,7 @@ def catch_up(database: Database, now: datetime) -> int:
             lock(connection)
             changes = queue.take(connection, _AT_ONCE)
             derived = derive(connection, changes, now)
-            follow(connection, derived, now)
+            follow(connection, derived.accounts, now)
         taken += len(changes)
 
 
@@ -66,6 +77,7 @@ def rebuild(database: Database, now: datetime, *, progress: Progress = no_progre
             with database.transaction(Caller.batch()) as writing:
                 writing.execute(text("DELETE FROM derive_queue WHERE queue_id <= :waiting"), {"waiting": waiting or 0})
                 rebuild_devices(writing, now)
+            refresh_all(database, now, progress)
         finally:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": DERIVATION_LOCK})
@@ -78,8 +90,30 @@ def lock(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": DERIVATION_LOCK})
 
 
-def follow(connection: Connection, derived: Derived, now: datetime) -> None:
-    """What stands above the visits: the month accounts that may differ now."""
+def follow(connection: Connection, spans: set[AccountSpan], now: datetime) -> None:
+    """Accounts and provisional lines that may differ after a derivation, in its transaction."""
+    for computed in months_flow.refresh(connection, spans, now):
+        write_lines(connection, computed, now)
+
+
+def refresh_all(database: Database, now: datetime, progress: Progress) -> None:
+    """Every account of every client that has any, some clients a transaction."""
+    with database.transaction(Caller.batch()) as connection:
+        span = connection.execute(text("SELECT min(month_on), max(month_on) FROM visits")).one()
+        if span[0] is not None:
+            ensure_months(connection, ("month_accounts", "billing_lines"), span[0], span[1])
+        keys = _all_keys(connection)
+    for done in range(0, len(keys), CLIENTS_AT_ONCE):
+        part = keys[done : done + CLIENTS_AT_ONCE]
+        with database.transaction(Caller.batch()) as connection:
+            follow(connection, {AccountSpan(*key, *_ALWAYS) for key in part}, now)
+        progress("accounts", min(done + CLIENTS_AT_ONCE, len(keys)), len(keys))
+
+
+def _all_keys(connection: Connection) -> list[Key]:
+    sources = (visits, month_accounts, declines, excess_reasons)
+    query = union(*(select(table.c.client_id, table.c.provider_id) for table in sources))
+    return sorted((row.client_id, row.provider_id) for row in connection.execute(query) if row.provider_id)
 
 
 def queue_answers(connection: Connection, answers: Iterable[Answer], now: datetime) -> None:

@@ -1,0 +1,112 @@
+"""The basis of client fees: of an open month as known now, of a closed one as its run left it (DOMAIN.md 5)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, select, union
+
+from app.billing import store
+from app.billing.rules.fees import FeeInput, fee_adjustments, fee_lines, fixed_minutes
+from app.billing.tables import closed_fee_lines
+from app.core.month import Month
+from app.evidence.store import Wanted, among, load_declines
+from app.facts import Decline
+from app.facts.accounts import Block, FeeLine
+from app.months.flow import CLIENTS_AT_ONCE, compute_month
+from app.months.loading import Books, Key, closed_months
+from app.months.rules.closing import adjusting_month
+from app.months.tables import month_accounts, reopened_accounts
+
+
+def fees_of_month(connection: Connection, month: Month) -> list[FeeLine]:
+    """All fee lines of a month, by client; an open month takes what changed in closed ones."""
+    if month in closed_months(connection):
+        return store.load_fee_lines(connection, closed_fee_lines.c.month_on == month.first_on)
+    takes = adjusting_month(closed_months(connection)) == month
+    keys = _keys(connection, month)
+    clients = sorted({client_id for client_id, _ in keys})
+    lines: list[FeeLine] = []
+    for start in range(0, len(clients), CLIENTS_AT_ONCE):
+        part = set(clients[start : start + CLIENTS_AT_ONCE])
+        lines += _lines(connection, month, [key for key in keys if key[0] in part], takes=takes)
+    return sorted(lines, key=lambda line: (line.client_id, line.origin_month, line.fee_class))
+
+
+def freeze_month(connection: Connection, month: Month, _now: datetime) -> None:
+    """Store the month's fee lines for ever; called while the month still counts as open."""
+    store.freeze_fee_lines(connection, fees_of_month(connection, month))
+
+
+def _keys(connection: Connection, month: Month) -> list[Key]:
+    """The accounts of the month; where it takes adjustments also those with a changed closed month."""
+    c, r = month_accounts.c, reopened_accounts.c
+    current = select(c.client_id, c.provider_id).where(
+        c.month_on == month.first_on, c.superseded_at.is_(None), c.gone == 0
+    )
+    rows = connection.execute(union(current, select(r.client_id, r.provider_id)))
+    return sorted((row.client_id, row.provider_id) for row in rows)
+
+
+def _lines(connection: Connection, month: Month, keys: Sequence[Key], *, takes: bool) -> list[FeeLine]:
+    computed = compute_month(connection, month, keys)
+    blocks: dict[str, list[Block]] = defaultdict(list)
+    origins: dict[tuple[str, Month], list[Block]] = defaultdict(list)
+    for chain in computed.chains:
+        account = chain.result.account
+        if chain.result.exists:
+            blocks[account.client_id] += chain.result.ledger
+        for origin in chain.origins:
+            origins[account.client_id, origin.account.month] += origin.ledger
+    clients = {client_id for client_id, _ in keys}
+    declines: dict[str, list[Decline]] = defaultdict(list)
+    for decline in load_declines(connection, Wanted(clients=clients)):
+        declines[decline.client_id].append(decline)
+    books = computed.books
+    lines = [line for one in sorted(clients) for line in _of_client(books, month, one, blocks[one], declines[one])]
+    if takes:
+        settled = store.load_fee_lines(connection, among(closed_fee_lines.c.client_id, clients))
+        for one in sorted(clients):
+            now = {
+                origin: _of_client(books, origin, one, [*its, *_frozen_elsewhere(books, one, origin)], declines[one])
+                for (client_id, origin), its in origins.items()
+                if client_id == one
+            }
+            lines += fee_adjustments(month, now, [line for line in settled if line.client_id == one])
+    return lines
+
+
+def _frozen_elsewhere(books: Books, client_id: str, origin: Month) -> list[Block]:
+    """The closed month's minutes with those providers for whom nothing has changed: fees are over all of them."""
+    return [
+        block
+        for (its_client, provider_id), history in books.history.items()
+        if its_client == client_id
+        and origin in history
+        and origin not in books.reopened.get((client_id, provider_id), ())
+        for block in history[origin].ledger
+    ]
+
+
+def _of_client(
+    books: Books, month: Month, client_id: str, blocks: Collection[Block], declines: Sequence[Decline]
+) -> tuple[FeeLine, ...]:
+    directory = books.directory
+    services = [
+        (service.care_area, service.standard_minutes)
+        for order in directory.orders_of_client(client_id)
+        for service in directory.order_services(order.order_id)
+    ]
+    return fee_lines(
+        FeeInput(
+            month=month,
+            client_id=client_id,
+            blocks=tuple(blocks),
+            declines=tuple(declines),
+            absences=directory.absences(client_id),
+            meal_minutes=fixed_minutes(services),
+        ),
+        books.book,
+    )

@@ -1,0 +1,185 @@
+"""Keep month accounts in step with visits, orders, declines and reasons; appended whenever they change.
+
+Accounts of a month with nothing but an order are made when the month is asked for (`complete_month`): an open-ended
+order has no last month.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, or_, select, tuple_
+
+from app.core.month import Month
+from app.evidence.store import among
+from app.facts.accounts import AccountResult
+from app.findings import store as finding_store
+from app.findings.tables import findings
+from app.months import store
+from app.months.loading import Books, Key, active_months, load_books
+from app.months.rules.chain import Chain, account_in_chain
+from app.months.rules.closing import adjusting_month
+from app.months.store import StoredAccount
+from app.months.tables import month_accounts
+from app.policies import PolicyBook
+from app.registry.store import load_policy_book
+from app.registry.tables import orders
+from app.visits.draft import AccountSpan
+
+CLIENTS_AT_ONCE = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """Chains of some accounts, and what they were computed from: what the lines follow from."""
+
+    books: Books
+    chains: tuple[Chain, ...]
+
+
+def refresh(connection: Connection, spans: Collection[AccountSpan], now: datetime) -> Iterable[Computed]:
+    """Compute the accounts the spans touch, and those after them that settle for them; append what has changed."""
+    wanted: dict[Key, list[AccountSpan]] = defaultdict(list)
+    for span in spans:
+        if span.client_id and span.provider_id:
+            wanted[span.client_id, span.provider_id].append(span)
+    book = load_policy_book(connection)
+    for keys in _parts(sorted(wanted)):
+        active = active_months(connection, keys)
+        months = {
+            key: {
+                month
+                for month in active.get(key, set())
+                if any(span.first <= month <= span.last.next for span in wanted[key])
+            }
+            for key in keys
+        }
+        yield _compute(connection, months, book, now)
+
+
+def complete_month(connection: Connection, month: Month, now: datetime) -> Iterable[Computed]:
+    """Make the accounts of a month that nothing but an order calls for."""
+    c, o = month_accounts.c, orders.c
+    stored = select(c.client_id, c.provider_id).where(c.month_on == month.first_on, c.superseded_at.is_(None))
+    query = (
+        select(o.client_id, o.provider_id)
+        .where(
+            o.valid_from <= month.last_on,
+            or_(o.valid_to.is_(None), o.valid_to >= month.first_on),
+            tuple_(o.client_id, o.provider_id).not_in(stored),
+        )
+        .distinct()
+    )
+    keys = sorted((row.client_id, row.provider_id) for row in connection.execute(query))
+    if not keys:
+        return
+    book = load_policy_book(connection)
+    for part in _parts(keys):
+        yield _compute(connection, {key: {month} for key in part}, book, now)
+
+
+def compute_month(connection: Connection, month: Month, keys: Collection[Key]) -> Computed:
+    """The chains of a month's accounts as known now, without storing anything."""
+    books = load_books(connection, keys, {month}, load_policy_book(connection))
+    return Computed(books, tuple(_chain(books, key, month) for key in keys))
+
+
+def _parts(keys: list[Key]) -> Iterable[list[Key]]:
+    """Keys of at most so many clients at a time, a client's together."""
+    part: list[Key] = []
+    clients: set[str] = set()
+    for key in keys:
+        if len(clients) >= CLIENTS_AT_ONCE and key[0] not in clients:
+            yield part
+            part, clients = [], set()
+        part.append(key)
+        clients.add(key[0])
+    if part:
+        yield part
+
+
+def _compute(connection: Connection, months: Mapping[Key, set[Month]], book: PolicyBook, now: datetime) -> Computed:
+    every = {month for its in months.values() for month in its}
+    books = load_books(connection, months.keys(), every, book)
+    takes = adjusting_month(books.closed)
+    reopened = {(key, month) for key, its in months.items() for month in its if month in books.closed}
+    chains: list[Chain] = []
+    if reopened:
+        store.reopen(connection, reopened)
+        books = load_books(connection, months.keys(), every | ({takes} if takes else set()), book)
+    for key, its in months.items():
+        opened = {month for month in its if month not in books.closed}
+        if takes is not None and any((key, month) in reopened for month in its):
+            opened.add(takes)
+        chains += [_chain(books, key, month) for month in sorted(opened)]
+    _store(connection, chains, now)
+    return Computed(books, tuple(chains))
+
+
+def _chain(books: Books, key: Key, month: Month) -> Chain:
+    """The account of a month with the months it settles for."""
+    history = books.history_of(key)
+    inputs = {month: books.input_of(key, month)}
+    before = books.input_of(key, month.previous)
+    if before.reasons or month.previous in history:
+        inputs[month.previous] = before
+    for origin in books.reopened.get(key, ()):
+        if origin in history:
+            inputs[origin] = books.input_of(key, origin)
+    return account_in_chain(month, inputs, history, books.book)
+
+
+def _store(connection: Connection, chains: Iterable[Chain], now: datetime) -> None:
+    """Append accounts that differ from what is known, and replace their findings."""
+    by_place = {
+        (chain.result.account.month, chain.result.account.client_id, chain.result.account.provider_id): chain.result
+        for chain in chains
+    }
+    if not by_place:
+        return
+    clients = {client_id for _, client_id, _ in by_place}
+    months = {month for month, _, _ in by_place}
+    c = month_accounts.c
+    known = {
+        (one.account.month, one.account.client_id, one.account.provider_id): one
+        for one in store.load_current(
+            connection, among(c.client_id, clients), c.month_on.in_([month.first_on for month in months])
+        )
+    }
+    changed: list[StoredAccount] = []
+    gone: list[StoredAccount] = []
+    for place, result in by_place.items():
+        before = known.get(place)
+        if not result.exists:
+            if before is not None:
+                gone.append(StoredAccount.of(result))
+        elif before is None or _unknown(before) != _unknown(StoredAccount.of(result)):
+            changed.append(StoredAccount.of(result))
+    store.put(connection, changed, gone, now)
+    _store_findings(connection, by_place, now)
+
+
+def _unknown(stored: StoredAccount) -> StoredAccount:
+    """Without when it became known."""
+    return replace(stored, account=replace(stored.account, known_at=None))
+
+
+def _store_findings(
+    connection: Connection, by_place: Mapping[tuple[Month, str, str], AccountResult], now: datetime
+) -> None:
+    clients = {client_id for _, client_id, _ in by_place}
+    stored = {
+        finding.finding_id: finding
+        for _, finding in finding_store.load(
+            connection, findings.c.step == "account", among(findings.c.client_id, clients)
+        )
+        if (Month.parse(finding.fact("month")), finding.client_id, finding.provider_id) in by_place
+        and finding.code != "order_misfit"
+    }
+    made = {finding.finding_id: finding for result in by_place.values() if result.exists for finding in result.findings}
+    finding_store.drop(connection, [one for one in stored if one not in made])
+    changed = [finding for finding_id, finding in made.items() if stored.get(finding_id) != finding]
+    finding_store.put(connection, "account", changed, now)

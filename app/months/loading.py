@@ -1,0 +1,223 @@
+"""What month accounts are computed from, read for many clients at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select
+
+from app.core.localtime import local_month, month_bounds
+from app.core.month import Month
+from app.evidence import store as evidence
+from app.evidence.store import Wanted, among
+from app.evidence.tables import attests, closes, excess_reasons, resolutions
+from app.facts import DeclineOutcome, ExcessReason, Share
+from app.facts.accounts import AccountInput, ClosedMonth, Stay
+from app.facts.directory import Directory
+from app.facts.prices import PriceList
+from app.findings.tables import findings
+from app.months import store
+from app.months.rules.reporting_limit import month_account
+from app.months.tables import reopened_accounts
+from app.policies import PolicyBook
+from app.registry.store import load_directory, load_prices
+from app.visits.store import outcome_from_row
+from app.visits.tables import decline_outcomes, visits
+
+Key = tuple[str, str]
+"""(client_id, provider_id)."""
+
+
+@dataclass(slots=True)
+class Books:
+    """Everything the accounts of some clients follow from."""
+
+    book: PolicyBook
+    prices: PriceList
+    directory: Directory
+    closed: tuple[Month, ...]
+    """All closed months of the municipality, ascending."""
+    history: Mapping[Key, Mapping[Month, ClosedMonth]]
+    reopened: Mapping[Key, frozenset[Month]]
+    stays: dict[tuple[Key, Month], list[Stay]] = field(default_factory=lambda: defaultdict(list))
+    others: set[tuple[Key, Month]] = field(default_factory=set)
+    outcomes: dict[Key, list[DeclineOutcome]] = field(default_factory=lambda: defaultdict(list))
+    reasons: dict[Key, list[ExcessReason]] = field(default_factory=lambda: defaultdict(list))
+    open_findings: dict[tuple[Key, Month], int] = field(default_factory=dict)
+    attested: set[tuple[str, Month]] = field(default_factory=set)
+
+    def history_of(self, key: Key) -> dict[Month, ClosedMonth | None]:
+        """Every closed month, None where this client and provider had no account."""
+        own = self.history.get(key, {})
+        return {month: own.get(month) for month in self.closed}
+
+    def input_of(self, key: Key, month: Month) -> AccountInput:
+        """One account's input, before its place among the other months."""
+        client_id, provider_id = key
+        outcomes = self._outcomes_of(key, month)
+        return AccountInput(
+            month=month,
+            client_id=client_id,
+            provider_id=provider_id,
+            orders=self.directory.orders(client_id, provider_id),
+            stays=tuple(self.stays.get((key, month), ())),
+            declines=outcomes,
+            reasons=tuple(reason for reason in self.reasons.get(key, ()) if reason.month == month),
+            absences=self.directory.absences(client_id),
+            executed_elsewhere=self._executed_elsewhere(key, month, outcomes),
+            visit_bands=self.prices.visit_bands(self.operation_of(provider_id), month.last_on),
+            has_other_visits=(key, month) in self.others,
+            has_reasons_before=any(reason.month == month.previous for reason in self.reasons.get(key, ())),
+            findings_open=self.open_findings.get((key, month), 0),
+            attested=(provider_id, month) in self.attested,
+        )
+
+    def operation_of(self, provider_id: str) -> str:
+        """municipal or private; empty for a provider nobody knows."""
+        provider = self.directory.providers.get(provider_id)
+        return provider.operation if provider is not None else ""
+
+    def _outcomes_of(self, key: Key, month: Month) -> tuple[DeclineOutcome, ...]:
+        """The month's declines, and those of other months that are linked to the same days."""
+        known = self.outcomes.get(key, ())
+        own = [one for one in known if local_month(one.planned_start_at) == month]
+        days = {one.made_up_on for one in own if one.made_up_on is not None}
+        linked = [one for one in known if one not in own and one.made_up_on in days]
+        return (*own, *linked)
+
+    def _executed_elsewhere(self, key: Key, month: Month, outcomes: Iterable[DeclineOutcome]) -> Mapping[date, int]:
+        """Executed minutes on days of other months that declines are linked to."""
+        days = {one.made_up_on for one in outcomes if one.made_up_on is not None and Month.of(one.made_up_on) != month}
+        executed: dict[date, int] = {}
+        for other in {Month.of(on) for on in days}:
+            data = AccountInput(other, *key, orders=(), stays=tuple(self.stays.get((key, other), ())))
+            for block in month_account(data, self.book).ledger:
+                if block.of == "visit" and block.fate in ("free", "unpaid") and block.on in days:
+                    executed[block.on] = executed.get(block.on, 0) + block.minutes
+        return executed
+
+
+def load_books(connection: Connection, keys: Collection[Key], months: Collection[Month], book: PolicyBook) -> Books:
+    """All that the accounts of these clients and providers in these months follow from."""
+    clients = {client_id for client_id, _ in keys}
+    books = Books(
+        book=book,
+        prices=PriceList(load_prices(connection)),
+        directory=load_directory(connection, clients=clients),
+        closed=closed_months(connection),
+        history=store.load_closed(connection, clients),
+        reopened=_reopened(connection, clients),
+    )
+    wanted = {*months, *(month.previous for month in months)}
+    for its in books.reopened.values():
+        wanted |= its
+    for row in connection.execute(select(decline_outcomes).where(among(decline_outcomes.c.client_id, clients))):
+        outcome = outcome_from_row(row)
+        books.outcomes[outcome.client_id, outcome.provider_id].append(outcome)
+        if outcome.made_up_on is not None and local_month(outcome.planned_start_at) in wanted:
+            wanted = {*wanted, Month.of(outcome.made_up_on)}
+    for reason in evidence.load_excess_reasons(connection, Wanted(clients=clients)):
+        books.reasons[reason.client_id, reason.provider_id].append(reason)
+    for month in wanted:
+        _load_stays(connection, books, clients, month)
+        _load_open_findings(connection, books, clients, month)
+    rows = connection.execute(select(attests.c.provider_id, attests.c.month).distinct())
+    books.attested = {(row.provider_id, Month.parse(row.month)) for row in rows}
+    return books
+
+
+def closed_months(connection: Connection) -> tuple[Month, ...]:
+    """The months whose run has been, ascending."""
+    rows = connection.execute(select(closes.c.month).distinct().order_by(closes.c.month)).scalars()
+    return tuple(Month.parse(month) for month in rows)
+
+
+def _reopened(connection: Connection, clients: Collection[str]) -> dict[Key, frozenset[Month]]:
+    found: dict[Key, set[Month]] = defaultdict(set)
+    c = reopened_accounts.c
+    for row in connection.execute(select(reopened_accounts).where(among(c.client_id, clients))):
+        found[row.client_id, row.provider_id].add(Month.of(row.month_on))
+    return {key: frozenset(months) for key, months in found.items()}
+
+
+def _load_stays(connection: Connection, books: Books, clients: Collection[str], month: Month) -> None:
+    """The month's stays, and which accounts have visits that are none."""
+    from_at, to_at = month_bounds(month)
+    c = visits.c
+    reach = func.greatest(c.at, c.end_at)
+    begun = and_(c.at >= from_at, c.at < to_at)
+    reaching = and_(c.at < from_at, c.end_at > from_at, c.month_on >= month.plus(-2).first_on, reach > from_at)
+    here = and_(c.month_on >= month.plus(-2).first_on, c.month_on <= month.first_on, or_(begun, reaching))
+    query = select(
+        c.client_id, c.provider_id, c.visit_id, _minute(c.start_at), _minute(c.end_at), c.service,
+        func.cardinality(c.holds) > 0, literal("unordered_second_staff") == func.any(c.findings), c.unit_id,
+        c.share_position, c.share_weights, c.status, c.role, c.grade,
+    ).where(among(c.client_id, clients), here, c.status != "cancelled")  # fmt: skip
+    first_minute = int(from_at.timestamp()) // 60
+    for row in connection.execute(query):
+        key = (row[0], row[1])
+        if row[12] != "carer" or row[11] not in ("complete", "declined") or row[3] is None or row[4] is None:
+            books.others.add((key, month))
+            continue
+        first, after = int(row[3]), max(int(row[3]), int(row[4]))
+        if first < first_minute and after <= first_minute:
+            continue
+        share = Share(row[9], tuple(row[10])) if row[10] else None
+        stay = Stay(row[2], first, after, row[5], bool(row[6]), bool(row[7]), row[8], share)
+        books.stays[key, month].append(stay)
+
+
+def _minute(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Whole minutes since 1970 of a stamp cut to the minute."""
+    return func.floor(func.extract("epoch", column) / 60)
+
+
+def _load_open_findings(connection: Connection, books: Books, clients: Collection[str], month: Month) -> None:
+    """How many findings of each account nobody has resolved."""
+    from_at, to_at = month_bounds(month)
+    c = findings.c
+    resolved = select(resolutions.c.finding_id).where(resolutions.c.finding_id == c.finding_id).exists()
+    query = (
+        select(c.client_id, c.provider_id, func.count())
+        .where(
+            among(c.client_id, clients), c.at >= from_at, c.at < to_at, c.born_resolved.is_(False), ~resolved,
+            c.provider_id != "",
+        )
+        .group_by(c.client_id, c.provider_id)
+    )  # fmt: skip
+    for client_id, provider_id, count in connection.execute(query):
+        books.open_findings[(client_id, provider_id), month] = count
+
+
+def active_months(connection: Connection, keys: Collection[Key]) -> dict[Key, set[Month]]:
+    """Per client and provider the months with a visit, a decline, a reason or a stored account."""
+    clients = {client_id for client_id, _ in keys}
+    found: dict[Key, set[Month]] = defaultdict(set)
+    queries: Sequence[Any] = (
+        select(visits.c.client_id, visits.c.provider_id, visits.c.month_on, func.max(visits.c.end_at))
+        .where(among(visits.c.client_id, clients), visits.c.status != "cancelled")
+        .group_by(visits.c.client_id, visits.c.provider_id, visits.c.month_on),
+        store.stored_months(clients),
+    )
+    for query in queries:
+        for client_id, provider_id, on, last_at in connection.execute(query):
+            month = Month.of(on)
+            found[client_id, provider_id].add(month)
+            if last_at is not None and local_month(last_at) > month:
+                found[client_id, provider_id].add(local_month(last_at))
+    c = decline_outcomes.c
+    for client_id, provider_id, at in connection.execute(
+        select(c.client_id, c.provider_id, c.planned_start_at).where(among(c.client_id, clients))
+    ):
+        found[client_id, provider_id].add(local_month(at))
+    r = excess_reasons.c
+    for client_id, provider_id, month_text in connection.execute(
+        select(r.client_id, r.provider_id, r.month).where(among(r.client_id, clients)).distinct()
+    ):
+        month = Month.parse(month_text)
+        found[client_id, provider_id] |= {month, month.next}
+    return {key: months for key, months in found.items() if key in keys}

@@ -1,0 +1,240 @@
+"""Month accounts: rows to facts and back; the account as known now, and as known on a day."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, Text, cast, delete, func, insert, literal, null, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.core.month import Month
+from app.evidence.store import among
+from app.facts import MonthAccount, Share
+from app.facts.accounts import AccountInput, AccountResult, Adjustment, Block, ClosedMonth
+from app.months.tables import FIGURES, closed_accounts, month_accounts, reopened_accounts
+
+Key = tuple[str, str]
+_COLUMNS = ("unit_id", "district", *FIGURES, "policy_version", "state")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAccount:
+    """An account with what its forecast needs."""
+
+    account: MonthAccount
+    order_days: tuple[date, ...]
+    reported_by_day: tuple[int, ...]
+
+    @classmethod
+    def of(cls, result: AccountResult) -> StoredAccount:
+        """What is stored of a computed account."""
+        return cls(result.account, result.order_days, result.reported_by_day)
+
+    def as_result(self) -> AccountResult:
+        """The part of an `AccountResult` that a forecast reads; the ledger is not stored with open accounts."""
+        account = self.account
+        return AccountResult(
+            data=AccountInput(account.month, account.client_id, account.provider_id),
+            account=account,
+            findings=(),
+            declines=(),
+            order_days=self.order_days,
+            order_days_now=self.order_days,
+            reported_by_day=self.reported_by_day,
+            write_ledger=tuple,
+        )
+
+
+def stored_from_row(row: Row[Any]) -> StoredAccount:
+    """The stored account of a row."""
+    return StoredAccount(account_from_row(row), tuple(row.order_days), tuple(row.reported_by_day))
+
+
+def account_from_row(row: Row[Any]) -> MonthAccount:
+    """The account of a row of month_accounts."""
+    values = {name: getattr(row, name) for name in _COLUMNS}
+    return MonthAccount(
+        month=Month.of(row.month_on),
+        client_id=row.client_id,
+        provider_id=row.provider_id,
+        known_at=row.known_at,
+        **values,
+    )
+
+
+def load_current(connection: Connection, *conditions: Any) -> list[StoredAccount]:
+    """The accounts as known now under the conditions (expressions over `month_accounts`), by client and provider."""
+    c = month_accounts.c
+    query = select(month_accounts).where(c.superseded_at.is_(None), c.gone == 0, *conditions)
+    return [stored_from_row(row) for row in connection.execute(query.order_by(c.month_on, c.client_id, c.provider_id))]
+
+
+def load_known_on(connection: Connection, month: Month, before: datetime) -> list[StoredAccount]:
+    """The month's accounts as they were known just before an instant."""
+    c = month_accounts.c
+    latest = (
+        select(month_accounts)
+        .where(c.month_on == month.first_on, c.known_at < before)
+        .distinct(c.client_id, c.provider_id)
+        .order_by(c.client_id, c.provider_id, c.known_at.desc())
+    )
+    return [stored_from_row(row) for row in connection.execute(latest) if not row.gone]
+
+
+def stored_months(clients: Collection[str]) -> Select[Any]:
+    """(client_id, provider_id, month_on, NULL) of the stored accounts of clients."""
+    c = month_accounts.c
+    return select(c.client_id, c.provider_id, c.month_on, null()).where(
+        c.superseded_at.is_(None), among(c.client_id, clients)
+    )
+
+
+def put(
+    connection: Connection, accounts: Sequence[StoredAccount], gone: Sequence[StoredAccount], now: datetime
+) -> None:
+    """Append accounts that have changed, known from `now` on; what was known before stays as history."""
+    rows = [_to_row(account, now, 0) for account in accounts] + [_to_row(account, now, 1) for account in gone]
+    if not rows:
+        return
+    c = month_accounts.c
+    by_month: dict[date, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by_month[row["month_on"]].append(row)
+    for on, its in by_month.items():
+        same = func.unnest(
+            cast(literal([row["client_id"] for row in its]), ARRAY(Text)),
+            cast(literal([row["provider_id"] for row in its]), ARRAY(Text)),
+        ).table_valued("client_id", "provider_id", name="same").render_derived()  # fmt: skip
+        mine = (c.month_on == on, c.client_id == same.c.client_id, c.provider_id == same.c.provider_id)
+        # Twice within one instant: the later knowledge stands.
+        connection.execute(delete(month_accounts).where(*mine, c.known_at >= now))
+        connection.execute(update(month_accounts).where(*mine, c.superseded_at.is_(None)).values(superseded_at=now))
+        connection.execute(insert(month_accounts), its)
+
+
+def load_closed(connection: Connection, clients: Collection[str]) -> dict[Key, dict[Month, ClosedMonth]]:
+    """What runs froze for these clients, by client and provider; without billing lines."""
+    found: dict[Key, dict[Month, ClosedMonth]] = defaultdict(dict)
+    query = select(closed_accounts).where(among(closed_accounts.c.client_id, clients))
+    for row in connection.execute(query):
+        found[row.client_id, row.provider_id][Month.of(row.month_on)] = closed_from_row(row)
+    return found
+
+
+def load_frozen(connection: Connection, month: Month, *conditions: Any) -> list[ClosedMonth]:
+    """The accounts a month's run froze, by client and provider."""
+    c = closed_accounts.c
+    query = select(closed_accounts).where(c.month_on == month.first_on, *conditions)
+    return [closed_from_row(row) for row in connection.execute(query.order_by(c.client_id, c.provider_id))]
+
+
+def freeze(connection: Connection, frozen: Iterable[ClosedMonth]) -> None:
+    """Store what a run froze."""
+    rows = [closed_to_row(one) for one in frozen]
+    if rows:
+        connection.execute(insert(closed_accounts), rows)
+
+
+def reopen(connection: Connection, keys: Iterable[tuple[Key, Month]]) -> None:
+    """Note closed months that something has touched since."""
+    rows = [
+        {"client_id": client_id, "provider_id": provider_id, "month_on": month.first_on}
+        for (client_id, provider_id), month in keys
+    ]
+    if rows:
+        connection.execute(upsert(reopened_accounts).on_conflict_do_nothing(), rows)
+
+
+def closed_to_row(frozen: ClosedMonth) -> dict[str, Any]:
+    """The frozen account as a row: JSON with months and dates as text."""
+    account = frozen.account
+    return {
+        "month_on": account.month.first_on,
+        "client_id": account.client_id,
+        "provider_id": account.provider_id,
+        "account": {**asdict(account), "month": str(account.month), "known_at": _text_of(account.known_at)},
+        "account_hash": frozen.account_hash,
+        "order_days": list(frozen.order_days),
+        "adjustments": [
+            {
+                "origin_month": str(part.origin_month),
+                "free_minutes": part.free_minutes,
+                "approved_minutes": part.approved_minutes,
+                "causes": list(part.causes),
+            }
+            for part in frozen.adjustments
+        ],
+        "ledger": [_block_to_json(block) for block in frozen.ledger],
+        "run_on": frozen.run_on,
+    }
+
+
+def closed_from_row(row: Any) -> ClosedMonth:
+    """The frozen account of a row."""
+    account: Mapping[str, Any] = row.account
+    known_at = account["known_at"]
+    return ClosedMonth(
+        account=MonthAccount(
+            **{
+                **account,
+                "month": Month.parse(account["month"]),
+                "known_at": datetime.fromisoformat(known_at) if known_at else None,
+            }
+        ),
+        account_hash=row.account_hash,
+        order_days=tuple(row.order_days),
+        adjustments=tuple(
+            Adjustment(
+                Month.parse(part["origin_month"]),
+                part["free_minutes"],
+                part["approved_minutes"],
+                tuple(part["causes"]),
+            )
+            for part in row.adjustments
+        ),
+        ledger=tuple(_block_from_json(one) for one in row.ledger),
+        run_on=row.run_on,
+    )
+
+
+def _block_to_json(block: Block) -> list[Any]:
+    """A block as a list in the order of its fields; a share as [position, weights]."""
+    cells: list[Any] = []
+    for value in block:
+        if isinstance(value, date):
+            cells.append(value.isoformat())
+        elif isinstance(value, Share):
+            cells.append([value.position, list(value.weights)])
+        else:
+            cells.append(value)
+    return cells
+
+
+def _block_from_json(cells: Sequence[Any]) -> Block:
+    values = dict(zip(Block._fields, cells, strict=True))
+    share = values["share"]
+    return Block(
+        **{
+            **values,
+            "on": date.fromisoformat(values["on"]),
+            "start_on": date.fromisoformat(values["start_on"]),
+            "share": Share(share[0], tuple(share[1])) if share else None,
+        }
+    )
+
+
+def _to_row(stored: StoredAccount, now: datetime, gone: int) -> dict[str, Any]:
+    account = stored.account
+    values = {field.name: getattr(account, field.name) for field in fields(account)}
+    values |= {"order_days": list(stored.order_days), "reported_by_day": list(stored.reported_by_day)}
+    month: Month = values.pop("month")
+    return {**values, "month_on": month.first_on, "known_at": now, "gone": gone}
+
+
+def _text_of(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
