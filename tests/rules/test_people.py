@@ -240,3 +240,8 @@ def test_a_dispute_holds_the_days_visits_while_open_or_upheld(state: str, held: 
 def test_a_trainee_is_a_visit_with_its_role() -> None:
     (visit,) = derived("staff anna role=trainee\n" + ORDER + VISIT).visits
     assert (visit.role, visit.minutes) == ("trainee", 60)
+
+
+def test_a_visit_may_end_at_its_start() -> None:
+    derivation = derived(ORDER + VISIT + "correct c1 phone-anna/1 start=2026-01-05T09:00")
+    assert (minutes(derivation), codes(derivation)) == ([0], ["too_short"])
