@@ -146,6 +146,8 @@ def _create() -> None:
         sa.Column("findings_open", sa.Integer(), server_default="0", nullable=False),
         sa.Column("policy_version", sa.Text(), server_default="", nullable=False),
         sa.Column("state", sa.Text(), server_default="open", nullable=False),
+        sa.Column("order_days", postgresql.ARRAY(sa.Date()), server_default="{}", nullable=False),
+        sa.Column("reported_by_day", postgresql.ARRAY(sa.Integer()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("month_on", "client_id", "provider_id", "known_at", name=op.f("pk_month_accounts")),
         postgresql_partition_by="RANGE (month_on)",
     )
