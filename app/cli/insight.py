@@ -153,12 +153,13 @@ def _premium(
 ) -> None:
     from app.insight.applicants import applicant_named, load_applicants  # noqa: PLC0415 -- `--help` needs no numpy
     from app.insight.models import model_text  # noqa: PLC0415 -- likewise
-    from app.insight.premium import FIGURES, judge, verdict_lines, verdict_object, with_choices  # noqa: PLC0415 -- likewise
+    from app.insight.premium import FIGURES, judge, require_thresholds, verdict_lines, verdict_object, with_choices  # noqa: PLC0415 -- likewise
     from app.insight.premium_model import read_premium_model  # noqa: PLC0415 -- likewise
     from app.refusals import NotFound  # noqa: PLC0415 -- likewise
 
     (other_reading, provider), (data, fmt) = chosen, output
     model = with_choices(read_premium_model(model_text(name), FIGURES), thresholds, other_reading or None)
+    require_thresholds(model)
     with reading(data) as connection:
         applicants = load_applicants(connection, month, model.measure)
     if provider:

@@ -1,4 +1,4 @@
-"""Rows of whole numbers out of PostgreSQL as columns: binary COPY read by numpy, a city's month in about a second."""
+"""Rows of whole numbers out of PostgreSQL as columns: arrays in binary read by numpy, a city's month in seconds."""
 
 from __future__ import annotations
 
@@ -6,29 +6,46 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.pq import Format
 from sqlalchemy import Connection
 
 from app.insight.stays import Ints, different
 
-_SIGNATURE = b"PGCOPY\n\xff\r\n\x00"
-_TRAILER = 2
+_INT8_ARRAY = 1016
+_HEADER = 20
+_CELL = np.dtype([("length", ">i4"), ("value", ">i8")])
 
 
-def copy_numbers(connection: Connection, query: str, values: Mapping[str, Any], columns: int) -> list[Ints]:
-    """The columns of a query all of whose cells are bigint and never NULL (else ValueError)."""
-    driver = connection.connection.cursor()
-    parts: list[bytes] = []
-    with driver.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", values) as copy:
-        parts.extend(bytes(part) for part in copy)
-    data = b"".join(parts)
-    header = len(_SIGNATURE) + 8 + int.from_bytes(data[len(_SIGNATURE) + 4 : len(_SIGNATURE) + 8], "big")
-    cell = [("length", ">i4"), ("value", ">i8")]
-    row = np.dtype([("fields", ">i2"), *((f"c{index}", cell) for index in range(columns))])
-    body = memoryview(data)[header : len(data) - _TRAILER]
-    if len(body) % row.itemsize:
-        raise ValueError("a cell is NULL or not a bigint")
-    rows = np.frombuffer(body, dtype=row)
-    return [rows[f"c{index}"]["value"].astype(np.int64) for index in range(columns)]
+class _Raw(Loader):
+    """The wire's own bytes of an array: numpy reads them faster than a list is made."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> bytes:
+        return bytes(data)
+
+
+def read_numbers(connection: Connection, query: str, values: Mapping[str, Any], columns: int) -> list[Ints]:
+    """The columns of a query all of whose cells are bigint and never NULL (else ValueError), in no particular order.
+
+    The database packs each column into one array: a row costs some bytes, not a message.
+    """
+    names = [f"c{index}" for index in range(columns)]
+    packed = ", ".join(f"coalesce(array_agg({name}), '{{}}')" for name in names)
+    cursor = connection.connection.driver_connection.cursor(binary=True)  # type: ignore[union-attr]  # psycopg's
+    cursor.adapters.register_loader(_INT8_ARRAY, _Raw)
+    cursor.execute(f"SELECT {packed} FROM ({query}) AS found ({', '.join(names)})", values)  # noqa: S608 -- ours
+    return [_unpacked(cell) for cell in cursor.fetchone()]
+
+
+def _unpacked(cell: bytes) -> Ints:
+    """PostgreSQL's binary array of bigint: dimensions, flags, type, then length and value of each."""
+    cells = np.frombuffer(memoryview(cell)[_HEADER:], dtype=_CELL)
+    if len(cells) and not bool((cells["length"] == 8).all()):
+        raise ValueError("a cell is NULL")
+    return cells["value"].astype(np.int64)
 
 
 def code(

@@ -15,7 +15,7 @@ from app.evidence.store import is_current
 from app.evidence.tables import resolutions
 from app.facts import Absence, Employment, Order
 from app.findings.tables import findings
-from app.insight.columns import code, copy_numbers
+from app.insight.columns import code, read_numbers
 from app.insight.quality import Carried, Ordered, QualityFacts, Resolved, Worked
 from app.insight.shadow_rows import Account, Declined, Done, ShadowFacts
 from app.insight.staffing import latest_by_staff
@@ -211,7 +211,7 @@ _PLANNED_STARTS = """
 
 def _planned_starts(connection: Connection, month: Month) -> PlannedStarts:
     values = {"first": month.first_on, "classes": list(COUNTED_CLASSES)}
-    unit, provider, client, planned_us, start_us = copy_numbers(connection, _PLANNED_STARTS, values, 5)
+    unit, provider, client, planned_us, start_us = read_numbers(connection, _PLANNED_STARTS, values, 5)
 
     def unlisted() -> Iterable[tuple[int, str]]:
         query = text(

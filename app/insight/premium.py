@@ -161,15 +161,20 @@ def with_choices(
 
 def judge(model: PremiumModel, applicant: Applicant) -> Verdict:
     """The verdict. Invalid where a threshold without default was not given."""
+    require_thresholds(model)
+    figures = applicant.figures()
+    judged = {name: tuple(Judged(row, figures[row.figure]) for row in rows) for name, rows in model.indicators.items()}
+    return Verdict(model, applicant, judged, figures)
+
+
+def require_thresholds(model: PremiumModel) -> None:
+    """Invalid where a threshold without default was not given: there is no verdict without it."""
     missing = [row.figure for rows in model.indicators.values() for row in rows if row.threshold is None]
     if missing:
         raise Invalid(
             f"{model.name} has no published threshold for {', '.join(missing)}; give one: "
             + " ".join(f"--threshold {figure}=VALUE" for figure in missing)
         )
-    figures = applicant.figures()
-    judged = {name: tuple(Judged(row, figures[row.figure]) for row in rows) for name, rows in model.indicators.items()}
-    return Verdict(model, applicant, judged, figures)
 
 
 def warnings_of(verdict: Verdict) -> list[str]:

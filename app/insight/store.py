@@ -15,7 +15,7 @@ from app.evidence.store import is_current
 from app.evidence.tables import planned_visits
 from app.facts import Absence
 from app.findings.tables import findings
-from app.insight.columns import code, copy_numbers
+from app.insight.columns import code, read_numbers
 from app.insight.contacts import ContactPerson
 from app.insight.stays import COUNTED_CLASSES, Stays, microseconds
 from app.insight.windows import Window
@@ -91,7 +91,7 @@ def load_stays(connection: Connection, window: Window, classes: Iterable[str] = 
         "to": instant_of(window.to_on + timedelta(days=1)),
         "classes": list(classes),
     }
-    client, person, unit, provider, start_us, end_us, minutes, flags = copy_numbers(connection, _STAYS, values, 8)
+    client, person, unit, provider, start_us, end_us, minutes, flags = read_numbers(connection, _STAYS, values, 8)
     coded = [
         code(numbers, registered_names(connection, column), partial(_named_by_visits, connection, column, values))
         for numbers, column in ((client, "client_id"), (person, "person"), (unit, "unit_id"), (provider, "provider_id"))
