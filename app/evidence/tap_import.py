@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from app.core.localtime import STOCKHOLM
 from app.evidence.sun_import import SUN_COUNTERS
 from app.registry.bundle.columns import FORKS_FILE, TAPS_FILE, File
 from app.registry.bundle.staging import Run, stage_name
-from app.registry.bundle.storing import Counts
+from app.registry.bundle.storing import Counts, drop_indexes_for_first_load
 
 # SHA-256 of the signing input; without signature of everything the row says (instants in microseconds).
 _HASH = r"""
@@ -97,11 +97,10 @@ def store_taps(run: Run, file: File) -> TapsStored:
     ).all()
     judged = bool(connection.execute(text("SELECT EXISTS (SELECT 1 FROM judged_taps)")).scalar_one())
     statement = text(_insert(stage, fresh, judged_too=judged))
-    indexes = _drop_indexes_of_empty_taps(connection)
+    indexes = drop_indexes_for_first_load(run, file, "taps")
     added = connection.execute(statement, {"zone": STOCKHOLM.key}).rowcount
-    for definition in indexes:
+    for definition in (*indexes, "ANALYZE taps"):
         connection.execute(text(definition))
-    connection.execute(text("ANALYZE taps"))
     if file is FORKS_FILE:
         connection.execute(
             text(
@@ -114,21 +113,6 @@ def store_taps(run: Run, file: File) -> TapsStored:
     return TapsStored(counts, {row.staff_id: (row.first_at, row.last_at) for row in touched}, new_devices)
 
 
-def _drop_indexes_of_empty_taps(connection: Connection) -> list[str]:
-    """Before a first load: what makes the dropped indexes again. Building them once is cheaper than row by row."""
-    if connection.execute(text("SELECT EXISTS (SELECT 1 FROM taps)")).scalar_one():
-        return []
-    found = connection.execute(
-        text(
-            "SELECT c.relname, pg_get_indexdef(i.indexrelid) AS definition FROM pg_index i "
-            "JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = 'taps'::regclass AND NOT i.indisunique"
-        )
-    ).all()
-    for row in found:
-        connection.execute(text(f'DROP INDEX "{row.relname}"'))
-    return [row.definition for row in found]
-
-
 def _insert(stage: str, fresh: str, *, judged_too: bool) -> str:
     """Sorted by (staff_id, at): rebuilds then read the table front to back."""
     same = f"s.jws <> '' AND j.device_id = s.device_id AND j.seq = s.seq AND j.hash = {_HASH}"
@@ -137,7 +121,8 @@ def _insert(stage: str, fresh: str, *, judged_too: bool) -> str:
     employed = (
         "SELECT e.provider_id FROM employments e WHERE e.staff_id = s.staff_id AND "
         "e.valid_from <= (s.tapped_at AT TIME ZONE :zone)::date AND "
-        "(e.valid_to IS NULL OR (s.tapped_at AT TIME ZONE :zone)::date <= e.valid_to) ORDER BY e.valid_from DESC LIMIT 1"
+        "(e.valid_to IS NULL OR (s.tapped_at AT TIME ZONE :zone)::date <= e.valid_to) "
+        "ORDER BY e.valid_from DESC LIMIT 1"
     )
     plain = {
         "provider_id": f"nullif(coalesce(d.provider_id, ({employed}), ''), '')",

@@ -51,7 +51,8 @@ def _defaulted() -> Column[Any]:
 def _period(name: str, start: str, end: str, kind: str, *same: str) -> ExcludeConstraint:
     """No two rows with the same `same` columns overlap. Deferrable: a period may be cut and followed in one import."""
     bounds = "'[]'" if kind == "daterange" else "'[)'"
-    elements: list[tuple[Any, str]] = [(column, "=") for column in same]
+    # `|| ''`: PostgreSQL would else take this slow index for plain look-ups by these columns (40 us against 2).
+    elements: list[tuple[Any, str]] = [(text(f"({column} || '')"), "=") for column in same]
     return ExcludeConstraint(
         *elements,
         (text(f"{kind}({start}, {end}, {bounds})"), "&&"),

@@ -97,7 +97,7 @@ def _create_providers_and_staff() -> None:
         sa.Column("badge_uid", sa.Text(), server_default="", nullable=False),
         sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         postgresql.ExcludeConstraint(
-            (sa.column("staff_id"), "="),
+            (sa.text("(staff_id || '')"), "="),
             (sa.text("daterange(valid_from, valid_to, '[]')"), "&&"),
             deferrable="True",
             initially="IMMEDIATE",
@@ -167,8 +167,8 @@ def _create_clients() -> None:
         sa.Column("kind", sa.Text(), server_default="uid", nullable=False),
         sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         postgresql.ExcludeConstraint(
-            (sa.column("tag_uid"), "="),
-            (sa.column("client_id"), "="),
+            (sa.text("(tag_uid || '')"), "="),
+            (sa.text("(client_id || '')"), "="),
             (sa.text("tstzrange(valid_from_at, valid_to_at, '[)')"), "&&"),
             deferrable="True",
             initially="IMMEDIATE",
@@ -209,9 +209,9 @@ def _create_orders() -> None:
         sa.Column("cost_code", sa.Text(), server_default="", nullable=False),
         sa.Column("defaulted", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         postgresql.ExcludeConstraint(
-            (sa.column("client_id"), "="),
-            (sa.column("provider_id"), "="),
-            (sa.column("service"), "="),
+            (sa.text("(client_id || '')"), "="),
+            (sa.text("(provider_id || '')"), "="),
+            (sa.text("(service || '')"), "="),
             (sa.text("daterange(valid_from, valid_to, '[]')"), "&&"),
             deferrable="True",
             initially="IMMEDIATE",

@@ -16,6 +16,9 @@ from app.core.localtime import STOCKHOLM
 from app.registry.bundle.columns import File
 from app.registry.bundle.staging import Run, stage_name
 
+# Rows from which on a first load builds the table's indexes at the end.
+_LARGE = 50_000
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -62,6 +65,7 @@ def store_statements(run: Run, file: File, table: Table, now: datetime, *, may_m
         counts = replace(counts, added=counts.added - moved, changed=counts.changed + moved)
     columns = _stored_columns(file, table)
     names = ", ".join(f'"{name}"' for name in columns)
+    indexes = drop_indexes_for_first_load(run, file, table.name)
     run.connection.execute(
         text(
             f"INSERT INTO {table.name} ({names}, version, stored_at) "  # noqa: S608 -- from columns.py
@@ -70,6 +74,8 @@ def store_statements(run: Run, file: File, table: Table, now: datetime, *, may_m
         ),
         {"now": now, **_zone(file)},
     )
+    for definition in indexes:
+        run.connection.execute(text(definition))
     _analyze(run, table, counts)
     return counts
 
@@ -93,6 +99,28 @@ def _end_moved(run: Run, file: File, table: Table, current: str, now: datetime) 
         ),
         {"now": now},
     ).rowcount
+
+
+def drop_indexes_for_first_load(run: Run, file: File, table: str) -> list[str]:
+    """Before a large load into an empty table: the SQL that makes the dropped indexes again.
+
+    Building an index once is cheaper than row by row. Unique ones stay. Others wait for the end of the import.
+    """
+    if run.staged[file.name] < _LARGE:
+        return []
+    if run.connection.execute(text(f"SELECT EXISTS (SELECT 1 FROM {table})")).scalar_one():  # noqa: S608 -- from columns.py
+        return []
+    found = run.connection.execute(
+        text(
+            "SELECT c.relname, pg_get_indexdef(i.indexrelid) AS definition FROM pg_index i "
+            "JOIN pg_class c ON c.oid = i.indexrelid "
+            "WHERE i.indrelid = CAST(:table AS regclass) AND NOT i.indisunique AND NOT i.indisexclusion"
+        ),
+        {"table": table},
+    ).all()
+    for row in found:
+        run.connection.execute(text(f'DROP INDEX "{row.relname}"'))
+    return [row.definition for row in found]
 
 
 def diff_name(file: File) -> str:
