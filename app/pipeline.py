@@ -27,6 +27,7 @@ from app.pipeline_derive import catch_up, queue_answers, queue_import, rebuild
 from app.policies import Policy, PolicyBook
 from app.registry.bundle.staging import Progress, no_progress
 from app.registry.store import load_policies
+from app.visits.queue import Change, enqueue
 from app.visits.rebuild import Progress as DerivationProgress
 from app.visits.rebuild import no_progress as no_derivation_progress
 
@@ -70,12 +71,16 @@ def confirm_device(database: Database, device_id: str, thumbprint: str, now: dat
     """A manager has compared the six characters: what the device said comes out of quarantine."""
     with database.transaction(Caller.batch()) as connection:
         enrolment.confirm(connection, device_id, thumbprint, now, by)
+        enqueue(connection, [Change("device", device_id)])
+    catch_up(database, now)
 
 
 def revoke_device(database: Database, device_id: str, reason: str, now: datetime, by: str = "") -> None:
     """What the device uploads from now on is quarantined."""
     with database.transaction(Caller.batch()) as connection:
         enrolment.revoke(connection, device_id, reason, now, by)
+        enqueue(connection, [Change("device", device_id)])
+    catch_up(database, now)
 
 
 def _policy(connection: Connection, now: datetime) -> Policy:

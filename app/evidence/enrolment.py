@@ -2,7 +2,7 @@
 
 A manager creates the device; a one-use token of 128 bits (15 minutes, only its hash stored) goes over as QR or text;
 the device makes its key and proves it; both screens show the same six characters; the manager confirms. Until then its
-statements are stored and quarantined: `quarantined_devices` names such devices for whoever derives visits.
+statements are stored and quarantined: `tap_store.the_tap` leaves them out until then.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Select, and_, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from app.evidence.device_tables import device_events, enrolments
 from app.evidence.signatures import (
@@ -155,11 +155,6 @@ def revoke(connection: Connection, device_id: str, reason: str, now: datetime, b
         return
     connection.execute(update(devices).where(devices.c.device_id == device_id).values(revoked_at=now))
     _note(connection, (device_id, row.provider_id or ""), "revoked", now, by=by, reason=reason)
-
-
-def quarantined_devices() -> Select[Any]:
-    """device_id of devices that have a key nobody confirmed: their taps are stored and lead to nothing yet."""
-    return select(devices.c.device_id).where(and_(devices.c.public_jwk != "", devices.c.enrolled_at.is_(None)))
 
 
 def list_devices(connection: Connection) -> Sequence[dict[str, Any]]:

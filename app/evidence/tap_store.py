@@ -33,6 +33,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.evidence.device_tables import tap_doubts
 from app.evidence.tables import tap_forks, taps
 from app.facts import Tap
+from app.registry.tables import devices
 
 Ids = Collection[str] | None
 _TYPES = {"TEXT": "text", "BIGINT": "bigint", "BLOB": "bytea", "BYTEA": "bytea"}
@@ -78,11 +79,15 @@ def load_taps_of_stretches(
     connection: Connection, column: str, stretches: Sequence[tuple[str, datetime, datetime]]
 ) -> list[Tap]:
     """Taps whose `column` (staff_id or device_id) has a stretch's key, from_at <= at < to_at, in the order of pairing."""
-    given = func.unnest(
-        cast(literal([key for key, _, _ in stretches], ARRAY(Text)), ARRAY(Text)),
-        cast(literal([from_at for _, from_at, _ in stretches], ARRAY(_INSTANT)), ARRAY(_INSTANT)),
-        cast(literal([to_at for _, _, to_at in stretches], ARRAY(_INSTANT)), ARRAY(_INSTANT)),
-    ).table_valued("key", "from_at", "to_at", name="given").render_derived()
+    given = (
+        func.unnest(
+            cast(literal([key for key, _, _ in stretches], ARRAY(Text)), ARRAY(Text)),
+            cast(literal([from_at for _, from_at, _ in stretches], ARRAY(_INSTANT)), ARRAY(_INSTANT)),
+            cast(literal([to_at for _, _, to_at in stretches], ARRAY(_INSTANT)), ARRAY(_INSTANT)),
+        )
+        .table_valued("key", "from_at", "to_at", name="given")
+        .render_derived()
+    )
     query = (
         select(*tap_columns())
         .join(given, and_(taps.c[column] == given.c.key, taps.c.at >= given.c.from_at, taps.c.at < given.c.to_at))
@@ -100,7 +105,11 @@ def has_tap(connection: Connection, device_id: str, seq: int) -> bool:
 
 def last_taps(connection: Connection, staff_ids: Collection[str]) -> dict[str, datetime]:
     """Per staff_id its latest stamp; without those who never tapped."""
-    given = func.unnest(cast(literal(list(staff_ids), ARRAY(Text)), ARRAY(Text))).table_valued("key", name="given").render_derived()
+    given = (
+        func.unnest(cast(literal(list(staff_ids), ARRAY(Text)), ARRAY(Text)))
+        .table_valued("key", name="given")
+        .render_derived()
+    )
     latest = (
         select(taps.c.at).where(taps.c.staff_id == given.c.key).order_by(taps.c.at.desc()).limit(1).scalar_subquery()
     )
@@ -189,7 +198,12 @@ def tap_columns() -> list[ColumnElement[Any]]:
 
 
 def the_tap() -> ColumnElement[bool]:
-    """True for the first received content of its (device_id, seq): THE tap. Costs nothing where there are no forks."""
+    """True for the first received content of its (device_id, seq): THE tap. Costs nothing where there are no forks.
+
+    What a device signed before a manager confirmed its key is in quarantine: stored, and no tap yet.
+    """
+    unconfirmed = select(devices.c.device_id).where(devices.c.public_jwk != "", devices.c.enrolled_at.is_(None))
+    quarantined = and_(taps.c.jws != "", taps.c.device_id.in_(unconfirmed))
     other = taps.alias("other")
     earlier = exists().where(
         other.c.device_id == taps.c.device_id,
@@ -197,7 +211,7 @@ def the_tap() -> ColumnElement[bool]:
         tuple_(other.c.received_at, other.c.hash) < tuple_(taps.c.received_at, taps.c.hash),
     )
     forked = exists().where(tap_forks.c.device_id == taps.c.device_id, tap_forks.c.seq == taps.c.seq)
-    return not_(and_(forked, earlier))
+    return and_(not_(and_(forked, earlier)), not_(quarantined))
 
 
 def _taps_query(
