@@ -85,6 +85,7 @@ def quality(
         list[str] | None, typer.Option("--threshold", metavar="FIGURE=VALUE", help="A threshold the model leaves open.")
     ] = None,
     other_reading: Annotated[str, typer.Option("--reading", help="Another reading of the model's indicators.")] = "",
+    open_to: Annotated[Path | None, typer.Option("--open", metavar="DIR", help="Also write open data there.")] = None,
     plot: PlotOption = None,
     data: DataOption = None,
     fmt: FormatOption = Format.TABLE,
@@ -100,6 +101,8 @@ def quality(
     with reading(data) as connection:
         found = quality_object(load_quality(connection, when))
     draw(plot, "executed", found)
+    if open_to is not None:
+        _write_open(found, open_to)
     if fmt is Format.JSON:
         emit_object(found, fmt)
     else:
@@ -175,6 +178,18 @@ def _premium(
         emit_object({"month": str(month), "model": model.name, "verdicts": objects}, fmt)
     else:
         emit([verdict_object(verdict) for verdict in verdicts], fmt)
+
+
+def _write_open(found: Mapping[str, Any], folder: Path) -> None:
+    from app.insight.open_data import write_open_data  # noqa: PLC0415 -- `--help` needs none of it
+
+    try:
+        sys.stderr.write(f"{folder}: {write_open_data(found, folder)} rows\n")
+    except OSError as error:
+        sys.stderr.write(f"cannot_write: {error.strerror}: {error.filename or folder}\n")
+        raise typer.Exit(1) from error
+    except ModuleNotFoundError as error:
+        raise Invalid(f"Parquet needs the extra komgick[insight]: {error}") from error
 
 
 def _show_continuity(found: Mapping[str, Any], fmt: Format) -> None:
