@@ -78,7 +78,7 @@ def stream_taps(
 def load_taps_of_stretches(
     connection: Connection, column: str, stretches: Sequence[tuple[str, datetime, datetime]]
 ) -> list[Tap]:
-    """Taps whose `column` (staff_id or device_id) has a stretch's key, from_at <= at < to_at, in the order of pairing."""
+    """Taps whose `column` (staff_id or device_id) has a stretch's key, from_at <= at < to_at, in pairing order."""
     given = (
         func.unnest(
             cast(literal([key for key, _, _ in stretches], ARRAY(Text)), ARRAY(Text)),

@@ -13,7 +13,6 @@ import pytest
 from app import pipeline
 from app.db.callers import Caller
 from app.db.engine import Database
-from app.evidence import enrolment
 from app.evidence.flow import Answer, Upload
 from app.evidence.grants import issue_grant
 from app.evidence.keys import open_keyring, write_secret
@@ -232,13 +231,12 @@ def test_an_unconfirmed_devices_taps_are_quarantined_until_confirmed(database: D
     [answer] = receive(database, device.upload([device.tap()]), now=device.at)
     assert answer.body["results"][0]["status"] == "quarantined"
     assert answer.stamped[0].quarantined
-    quarantined = enrolment.quarantined_devices()
     with database.transaction(Caller.batch()) as connection:
-        assert connection.execute(quarantined).scalars().all() == ["d_test"]
+        assert load_taps(connection) == []
     thumbprint = short_thumbprint(device.jwk)
     pipeline.confirm_device(database, device.device_id, thumbprint.lower(), START)
     with database.transaction(Caller.batch()) as connection:
-        assert connection.execute(quarantined).scalars().all() == []
+        assert [tap.key for tap in load_taps(connection)] == [("d_test", 1)]
 
 
 def test_an_ack_bounds_a_tap_from_below_and_another_devices_receipt_does_not(database: Database) -> None:
