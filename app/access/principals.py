@@ -14,8 +14,10 @@ PROVIDER_ROLES = frozenset({"carer", "scheduler", "manager", "provider_finance"}
 CITY_ROLES = frozenset({"commissioner", "city_controller", "auditor"})
 ROLES = PROVIDER_ROLES | CITY_ROLES | {"admin"}
 SCOPES = frozenset({"billing", "scheduling", "registry", "study"})
-NAMES = ROLES | SCOPES
-"""Everything that may stand in `Access.roles`: a person's role, or a machine's scope."""
+SIGNED_IN = "signed_in"
+NAMES = ROLES | SCOPES | {SIGNED_IN}
+"""Everything that may stand in `Access.roles`: a person's role, `signed_in` for a person with no role in force (after a
+recovery code), or a machine's scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,9 @@ class Principal:
     @property
     def roles(self) -> frozenset[str]:
         """What a route's declaration is compared with: the role in use, or the scopes."""
-        return self.scopes if self.kind == "machine" else frozenset({self.role} if self.role else ())
+        if self.kind == "machine":
+            return self.scopes
+        return frozenset({self.role or SIGNED_IN})
 
     @property
     def of_provider(self) -> bool:
@@ -64,6 +68,6 @@ def caller_of(principal: Principal) -> Caller:
         if not principal.district:
             raise ValueError("a commissioner without a district")
         return Caller.city(principal.district)
-    if principal.role == "admin" and not principal.break_glass:
+    if principal.role in {"", "admin"} and not (principal.scopes or principal.break_glass):
         return Caller.auth()
     return Caller.city()

@@ -131,6 +131,13 @@ pins = Table(
     _instant("changed_at"),
 )
 
+badge_counters = Table(
+    "badge_counters",
+    metadata,
+    Column("badge_uid", Text, primary_key=True),
+    Column("counter", BigInteger, nullable=False),
+)
+
 recovery_codes = Table(
     "recovery_codes",
     metadata,

@@ -27,6 +27,8 @@ STATUS: Mapping[str, int] = {
     "not_signed_in": 401,
     "credentials_refused": 401,
     "too_many_tries": 429,
+    "invitation_refused": 403,
+    "secrets_unfit": 503,
     "step_up": 403,
     "foreign_origin": 403,
     "invalid": 422,
@@ -44,6 +46,8 @@ STATUS: Mapping[str, int] = {
     "token_refused": 403,
     "proof_refused": 422,
     "body_too_large": 413,
+    "same_person": 409,
+    "no_proposal": 409,
 }
 """Code -> HTTP status; a code that is not here is 400."""
 

@@ -2,9 +2,119 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
+from app.cli.context import DataOption, FormatOption, opened
 from app.cli.machine import machine
+from app.cli.output import Format, emit
+from app.core.clock import utc_now
+
+if TYPE_CHECKING:
+    from app.access.people import Invited
 
 user = typer.Typer(add_completion=False, no_args_is_help=True, help="People, roles, machines, the first admin.")
 user.add_typer(machine, name="machine")
+
+EndOption = Annotated[str, typer.Option("--to", metavar="DATE", help="The role's last day.")]
+ByOption = Annotated[str, typer.Option("--by", help="Who does this, for the record.")]
+
+
+@user.command("add-admin")
+def add_admin(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The person's name.")],
+    another: Annotated[bool, typer.Option("--another", help="There is an admin already; add one more.")] = False,
+    by: ByOption = "",
+    data: DataOption = None,
+    fmt: FormatOption = Format.TABLE,
+) -> None:
+    """Invite the first admin: prints a one-use token (72 hours) for /invite. There is no default account."""
+    from app.pipeline_access import operator, people  # noqa: PLC0415 -- SQLAlchemy takes longer than `--help` may
+
+    with opened(data) as database:
+        invited = people.add_first_admin(database, name, operator(by), utc_now(), more=another)
+        _show(invited, database.settings.public_url, fmt)
+
+
+@user.command()
+def invite(  # noqa: PLR0917 -- typer calls it by name
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The person's name.")],
+    role: Annotated[str, typer.Option("--role", help="carer, scheduler, manager, provider_finance, commissioner, ...")],
+    provider: Annotated[str, typer.Option("--provider", metavar="P", help="Where a provider role holds.")] = "",
+    unit: Annotated[list[str] | None, typer.Option("--unit", help="Only these units; repeatable.")] = None,
+    district: Annotated[str, typer.Option("--district", help="Where a commissioner's role holds.")] = "",
+    to: EndOption = "",
+    person_key: Annotated[str, typer.Option("--person-key", help="Her key in the staff registers.")] = "",
+    by: ByOption = "",
+    data: DataOption = None,
+    fmt: FormatOption = Format.TABLE,
+) -> None:
+    """Invite a person with a first role: prints a one-use token (72 hours)."""
+    from app.access.people import NewRole  # noqa: PLC0415 -- as above
+    from app.core.localtime import local_date  # noqa: PLC0415 -- as above
+    from app.pipeline_access import operator, people  # noqa: PLC0415 -- as above
+
+    now = utc_now()
+    last = date.fromisoformat(to) if to else None
+    wanted = NewRole(role, local_date(now), last, provider, tuple(unit or ()), district)
+    with opened(data) as database:
+        invited = people.invite_person(database, people.NewPerson(name, wanted, person_key), operator(by), now)
+        _show(invited, database.settings.public_url, fmt)
+
+
+@user.command("invite-again")
+def invite_again(
+    person_id: Annotated[str, typer.Argument(metavar="PERSON", help="The person's id (u_...).")],
+    by: ByOption = "",
+    data: DataOption = None,
+    fmt: FormatOption = Format.TABLE,
+) -> None:
+    """All factors were lost: a new one-use token."""
+    from app.pipeline_access import operator, people  # noqa: PLC0415 -- as above
+
+    with opened(data) as database:
+        _show(people.invite_again(database, person_id, operator(by), utc_now()), database.settings.public_url, fmt)
+
+
+@user.command()
+def end(
+    person_id: Annotated[str, typer.Argument(metavar="PERSON", help="The person's id (u_...).")],
+    by: ByOption = "",
+    data: DataOption = None,
+) -> None:
+    """The person signs in no more; her sessions end now."""
+    from app.pipeline_access import operator, people  # noqa: PLC0415 -- as above
+
+    with opened(data) as database:
+        people.end_person(database, person_id, operator(by), utc_now())
+    sys.stderr.write(f"{person_id} has ended\n")
+
+
+@user.command("list")
+def list_all(data: DataOption = None, fmt: FormatOption = Format.TABLE) -> None:
+    """Every person with her roles."""
+    from app.access.people import list_people  # noqa: PLC0415 -- as above
+    from app.db.callers import Caller  # noqa: PLC0415 -- as above
+
+    with opened(data) as database, database.transaction(Caller.auth(), read_only=True) as connection:
+        rows = list_people(connection, limit=1_000_000)
+    for row in rows:
+        row["roles"] = [
+            " ".join(filter(None, (one["role"], one["provider_id"], one["district"])))
+            for one in row["roles"]
+            if one["ended_at"] is None
+        ]
+    emit(rows, fmt, ("person_id", "name", "person_key", "roles", "created_at", "ended_at"))
+
+
+def _show(invited: Invited, public_url: str, fmt: Format) -> None:
+    row = {
+        "person_id": invited.person_id,
+        "token": invited.token,
+        "link": f"{public_url}/invite#{invited.token}",
+        "expires_at": invited.expires_at,
+    }
+    emit([row], fmt, ("person_id", "token", "link", "expires_at"))

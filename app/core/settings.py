@@ -17,7 +17,8 @@ class Settings(BaseSettings):
     `database_url` is the owner's URL (migrations and batch); empty means the embedded PostgreSQL under `data`.
     `db_schema` holds every table (KOMGICK_SCHEMA). `login_prefix` tells the logins of several installations on one
     server apart. `logins_file` holds the passwords of the logins of a server by URL; default `data`/logins.json.
-    Timeouts are milliseconds and hold for every caller but batch.
+    `public_url` is the address in people's browsers (https://komgick.example), to which passkeys are bound; empty: as the
+    request says, which a proxy in front must pass on. Timeouts are milliseconds and hold for every caller but batch.
     """
 
     model_config = SettingsConfigDict(env_prefix="KOMGICK_", extra="ignore", frozen=True)
@@ -32,6 +33,7 @@ class Settings(BaseSettings):
     idle_in_transaction_timeout_ms: int = Field(default=30_000, ge=0)
     lock_timeout_ms: int = Field(default=10_000, ge=0)
     log_level: str = "INFO"
+    public_url: str = Field(default="", pattern=r"^(https?://[^/\s]+)?$")
 
     @property
     def passwords_file(self) -> Path:

@@ -1,8 +1,4 @@
-"""The table of contents, continued: what people and machines do to sign in, and who gives whom which right.
-
-One function per thing that can happen, one transaction each, committed before it returns. Every change is noted in
-audit_event in the same transaction.
-"""
+"""Client credentials: add, rotate, end, exchange for a token."""
 
 from __future__ import annotations
 
@@ -20,11 +16,6 @@ from app.db.callers import Caller
 from app.db.engine import Database
 from app.refusals import NotFound
 from app.registry.tables import providers
-
-
-def operator(name: str = "") -> Principal:
-    """Who works on the command line: everything, noted under this name."""
-    return Principal("operator", f"cli:{name or 'operator'}")
 
 
 def add_machine(database: Database, wanted: NewMachine, by: Principal, now: datetime) -> Issued:
