@@ -276,3 +276,7 @@ def test_the_planned_end_is_proposed_when_no_kom_elsewhere_is() -> None:
     assert dict(only(derivation, "kom_without_gick").proposal)["new_end_at"] == "2026-01-05T08:00:00Z"
     past = derived(ORDER + "2026-01-05 09:30 KOM anna bo\nplan p1 bo anna 2026-01-05T08:15..09:00")
     assert only(past, "kom_without_gick").proposal == ()
+
+
+def test_who_leaves_as_the_other_comes_is_there_no_more() -> None:
+    assert codes(derived(ORDER + VISIT + "2026-01-05 09:00 KOM bea bo\n2026-01-05 09:30 GICK bea bo")) == []
