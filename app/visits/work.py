@@ -83,7 +83,7 @@ def _tap_users(connection: Connection, change: Change, work: Work) -> None:
         select(visits.c.paired_staff_id, func.min(visits.c.tapped_at), func.max(visits.c.tapped_at))
         .where(
             or_(visits.c.kom_device_id == change.key, visits.c.gick_device_id == change.key),
-            visits.c.tapped_at >= span.from_at - timedelta(days=1),
+            visits.c.tapped_at >= span.wider(timedelta(days=1)).from_at,
             visits.c.tapped_at <= span.to_at,
         )
         .group_by(visits.c.paired_staff_id)
