@@ -162,10 +162,14 @@ def load_corrections(
         query = query.where(among(c.correction_id, correction_ids))
     if taps_named is not None or manual_ids is not None or devices is not None:
         keys = sorted(taps_named or ())
-        named = func.unnest(
-            cast(literal([key[0] for key in keys], ARRAY(Text)), ARRAY(Text)),
-            cast(literal([key[1] for key in keys], ARRAY(BigInteger)), ARRAY(BigInteger)),
-        ).table_valued("device_id", "seq", name="named").render_derived()
+        named = (
+            func.unnest(
+                cast(literal([key[0] for key in keys], ARRAY(Text)), ARRAY(Text)),
+                cast(literal([key[1] for key in keys], ARRAY(BigInteger)), ARRAY(BigInteger)),
+            )
+            .table_valued("device_id", "seq", name="named")
+            .render_derived()
+        )
         query = query.where(
             or_(
                 tuple_(c.kom_device_id, c.kom_seq).in_(select(named.c.device_id, named.c.seq)),
