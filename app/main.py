@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI
 from app import pipeline
 from app.api import devices, findings, health, oauth, problems, taps, visits
 from app.api.access import check_declared
+from app.api.deriver import Deriver
 from app.api.door import TapDoor
 from app.api.guard import Guard
 from app.core.clock import utc_now
@@ -37,16 +38,21 @@ def create_app(database: Database) -> FastAPI:
     Raises SecretsUnfit when its keys cannot be used, RuntimeError when a route does not declare who may use it.
     """
     open_keyring(database.settings.data)
+    deriver = Deriver(lambda: pipeline.catch_up(database, utc_now()))
 
     def receive(uploads: Sequence[Upload]) -> list[Answer]:
-        return pipeline.receive_taps(database, uploads, utc_now())
+        answers = pipeline.receive_taps(database, uploads, utc_now())
+        deriver.wake()
+        return answers
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         door = app.state.tap_door = TapDoor(receive)
         door.start()
+        deriver.start()
         yield
         door.stop()
+        deriver.stop()
 
     app = FastAPI(
         title="KomGick",
