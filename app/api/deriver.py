@@ -31,12 +31,12 @@ class Deriver:
     def __init__(self, catch_up: Callable[[], int]) -> None:
         self._catch_up = catch_up
         self._wanted = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin; the first look is taken at once."""
-        self._stopping = False
+        self._stopping.clear()
         self._thread = threading.Thread(target=self._run, name="deriver", daemon=True)
         self._thread.start()
 
@@ -46,19 +46,19 @@ class Deriver:
 
     def stop(self) -> None:
         """End after what is being derived; the rest waits in the database for the next one."""
-        self._stopping = True
+        self._stopping.set()
         self._wanted.set()
         if self._thread is not None:
             self._thread.join(60)
 
     def _run(self) -> None:
         patience = EVERY_S
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._wanted.clear()
             try:
                 DERIVED.inc(self._catch_up())
             except Exception as error:  # noqa: BLE001 -- the deriver outlives every bug; what failed still waits
-                if self._stopping:
+                if self._stopping.is_set():
                     return
                 FAULTS.inc()
                 passing = isinstance(error, SQLAlchemyError)  # the database is away, or a rebuild holds the lock
