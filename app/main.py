@@ -12,7 +12,23 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 
 from app import pipeline
-from app.api import devices, findings, health, oauth, problems, taps, visits
+from app.api import (
+    auth,
+    corrections,
+    declines,
+    devices,
+    disputes,
+    findings,
+    health,
+    manual_visits,
+    oauth,
+    own,
+    people,
+    plans,
+    problems,
+    taps,
+    visits,
+)
 from app.api.access import check_declared
 from app.api.deriver import Deriver
 from app.api.door import TapDoor
@@ -26,8 +42,16 @@ ROUTERS: tuple[APIRouter, ...] = (
     taps.router,
     devices.router,
     oauth.router,
+    auth.router,
+    own.router,
+    people.router,
     visits.router,
     findings.router,
+    plans.router,
+    declines.router,
+    manual_visits.router,
+    corrections.router,
+    disputes.router,
     health.router,
 )
 
