@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.evidence.reading import MOST_TAPS, Upload
+from app.evidence.rules.reading import MOST_TAPS, Upload
 
 _Jws = Annotated[str, Field(max_length=64 * 1024)]
 

@@ -17,9 +17,9 @@ from sqlalchemy.types import BigInteger, Boolean, DateTime, LargeBinary
 
 from app.core.localtime import local_date
 from app.evidence import device_tables, tables
-from app.evidence.chain import Progress
 from app.evidence.clockwork import Sample
-from app.evidence.signatures import Unreadable, unb64url
+from app.evidence.rules.chain import Progress
+from app.evidence.rules.signatures import Unreadable, unb64url
 from app.evidence.sun import SunRead
 
 # Keeps two servers from receiving for one device at once, so that a fork is always seen by one of them.

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, insert, select, update
 
 from app.evidence.device_tables import device_events, enrolments
-from app.evidence.signatures import (
+from app.evidence.rules.signatures import (
     Unreadable,
     b64url,
     jwk_text,

@@ -17,12 +17,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.evidence import device_store as store
-from app.evidence.chain import Progress, place_unreadable
 from app.evidence.clockwork import Sample
 from app.evidence.keys import Keyring
-from app.evidence.reading import HeadRefused, Item, Upload, head_device, read_item, verified_head
-from app.evidence.signatures import Signed, public_key
-from app.evidence.statements import DeclineSaid, DoneSaid, HeadSaid, TapSaid, Unknown, VoidSaid
+from app.evidence.rules.chain import Progress, place_unreadable
+from app.evidence.rules.reading import HeadRefused, Item, Upload, head_device, read_item, verified_head
+from app.evidence.rules.signatures import Signed, public_key
+from app.evidence.rules.statements import DeclineSaid, DoneSaid, HeadSaid, TapSaid, Unknown, VoidSaid
 from app.evidence.timing import NewTap, StampedTap, stamp_taps
 from app.policies import Policy
 

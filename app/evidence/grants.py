@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert, select
 from app.core.localtime import format_instant
 from app.evidence.device_tables import shift_grants
 from app.evidence.keys import Keyring
-from app.evidence.signatures import Unreadable, read_object, take_apart
+from app.evidence.rules.signatures import Unreadable, read_object, take_apart
 from app.refusals import Invalid
 
 LONGEST = timedelta(hours=14)

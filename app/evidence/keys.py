@@ -20,7 +20,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.evidence.signatures import DocumentType, jwk_of, sign
+from app.evidence.rules.signatures import DocumentType, jwk_of, sign
 from app.evidence.sun import SunKeys
 from app.refusals import Refused
 

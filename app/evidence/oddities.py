@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from app.evidence.chain import ChainReport, device_findings
+from app.evidence.rules.chain import ChainReport, device_findings
 from app.facts import Finding
 
 _FORKS = text(

@@ -13,7 +13,7 @@ from app.evidence import device_store as store
 from app.evidence.clockwork import Claim, Sample, Stamp, judge, settled
 from app.evidence.grants import Grant, grant_doubts, load_grants
 from app.evidence.keys import Keyring
-from app.evidence.statements import TapSaid
+from app.evidence.rules.statements import TapSaid
 from app.evidence.sun import Mirror, SunInvalid, SunRead, check, counter_doubts
 from app.facts.registry import TagLevel
 from app.policies import Policy

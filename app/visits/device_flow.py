@@ -6,8 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from app.evidence.chain import device_findings
 from app.evidence.oddities import chain_report
+from app.evidence.rules.chain import device_findings
 from app.evidence.tables import heads
 from app.findings import store as finding_store
 from app.findings.tables import findings

@@ -20,7 +20,7 @@ from app.core.clock import utc_now
 from app.db.callers import Caller
 from app.db.engine import Database
 from app.evidence.enrolment import Invitation, NewDevice
-from app.evidence.signatures import b64url, jwk_thumbprint, short_thumbprint
+from app.evidence.rules.signatures import b64url, jwk_thumbprint, short_thumbprint
 from app.refusals import Conflict, Invalid, NotFound
 from device_agent.clock import SystemClock
 from device_agent.enrolment import enrol

@@ -14,7 +14,7 @@ from app.api import door as tap_door
 from app.db.callers import Caller
 from app.db.engine import Database
 from app.evidence.keys import open_keyring
-from app.evidence.signatures import take_apart
+from app.evidence.rules.signatures import take_apart
 from device_agent.receipts import read_receipt
 from tests.doors.serving import served
 from tests.evidence.devices import Device, register, rows

@@ -16,8 +16,8 @@ from sqlalchemy import text
 
 from app.db.callers import Caller
 from app.db.engine import Database
-from app.evidence.reading import Upload
-from app.evidence.signatures import b64url, jwk_of, jwk_text
+from app.evidence.rules.reading import Upload
+from app.evidence.rules.signatures import b64url, jwk_of, jwk_text
 
 START = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 

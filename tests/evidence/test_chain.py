@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.evidence.chain import MOST_MISSING, ChainReport, Progress, device_findings, place_unreadable
-from app.evidence.signatures import b64url
+from app.evidence.rules.chain import MOST_MISSING, ChainReport, Progress, device_findings, place_unreadable
+from app.evidence.rules.signatures import b64url
 from tests.evidence.devices import START
 
 

@@ -17,7 +17,7 @@ from app.evidence.flow import Answer, Upload
 from app.evidence.grants import issue_grant
 from app.evidence.keys import open_keyring, write_secret
 from app.evidence.oddities import findings_of_device
-from app.evidence.signatures import b64url, short_thumbprint, take_apart
+from app.evidence.rules.signatures import b64url, short_thumbprint, take_apart
 from app.evidence.store import load_taps
 from app.evidence.sun import SunKeys, make
 from app.evidence.timing import regrade

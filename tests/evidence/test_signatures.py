@@ -7,7 +7,7 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.evidence.signatures import (
+from app.evidence.rules.signatures import (
     Unreadable,
     b64url,
     jwk_thumbprint,
@@ -18,7 +18,7 @@ from app.evidence.signatures import (
     take_apart,
     unb64url,
 )
-from app.evidence.statements import Unknown, VoidSaid, read_head, read_statement
+from app.evidence.rules.statements import Unknown, VoidSaid, read_head, read_statement
 from device_agent.keys import DeviceKey
 from device_agent.keys import short_thumbprint as agents_short_thumbprint
 from device_agent.keys import verify as agents_verify

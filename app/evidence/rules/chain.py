@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import islice
 
 from app.core.ids import finding_id
-from app.evidence.signatures import b64url
+from app.evidence.rules.signatures import b64url
 from app.facts import Finding
 
 NOTHING_BEFORE = hashlib.sha256(b"").digest()

@@ -7,8 +7,8 @@ from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.evidence.signatures import Signed, Unreadable, public_key, take_apart
-from app.evidence.statements import (
+from app.evidence.rules.signatures import Signed, Unreadable, public_key, take_apart
+from app.evidence.rules.statements import (
     HeadSaid,
     Said,
     Unknown,

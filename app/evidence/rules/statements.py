@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from app.evidence.signatures import Unreadable, read_object
+from app.evidence.rules.signatures import Unreadable, read_object
 from app.facts.statements import Act, Notice, VisitClass
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
