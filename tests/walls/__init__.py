@@ -1,0 +1,1 @@
+"""The walls between providers and districts, attacked from every route and every login."""
