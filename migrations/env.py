@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from app.core.settings import read_settings
 from app.db.base import metadata
 
-STAGES = ("registry", "evidence", "findings", "visits", "months", "billing", "access")
+STAGES = ("registry", "evidence", "findings", "visits", "office", "months", "billing", "access")
 
 for _stage in STAGES:
     for _module in (f"app.{_stage}.tables", f"app.{_stage}.device_tables"):
