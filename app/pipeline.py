@@ -129,4 +129,5 @@ def export_bundle(
     """The bundle comes out: everything, or what recomputes a month. Rows per file."""
     with database.transaction(Caller.batch()) as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-        return exports.export_bundle(connection, out, ExportOptions(month=month, progress=progress))
+        options = ExportOptions(month=month, keyring=open_keyring(database.settings.data), progress=progress)
+        return exports.export_bundle(connection, out, options)

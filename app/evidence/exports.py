@@ -17,7 +17,9 @@ from sqlalchemy import Connection, text
 
 from app.core.localtime import month_bounds
 from app.core.month import Month
+from app.evidence.keys import Keyring
 from app.evidence.receipt_lines import receipt_queries
+from app.evidence.seal import SealingSink, sealed_package
 from app.policies import write_policies
 from app.registry.bundle.columns import (
     DESCRIPTION,
@@ -38,9 +40,11 @@ MARGIN = timedelta(days=3)
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """`month`: only what recomputes it. `extra`: further files (frozen accounts, lines) by name, each with its SQL."""
+    """`month`: only what recomputes it. `extra`: further files (frozen accounts, lines) by name, each with its SQL.
+    `keyring`: seals the export; None leaves it unsealed."""
 
     month: Month | None = None
+    keyring: Keyring | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
     progress: Progress = no_progress
 
@@ -53,8 +57,8 @@ def export_bundle(connection: Connection, out: Path, options: ExportOptions | No
     options = options or ExportOptions()
     span = _span(options.month)
     counts: dict[str, int] = {}
-    with open_sink(out) as sink:
-        write_text(sink, DESCRIPTION, describe())
+    with open_sink(out) as opened:
+        sink = SealingSink(opened)
         for file in (*REGISTRY_FILES, TAPS_FILE, FORKS_FILE, *STATEMENT_FILES):
             options.progress(file.name, 0)
             query = _query(connection, file, options.month, span)
@@ -66,6 +70,9 @@ def export_bundle(connection: Connection, out: Path, options: ExportOptions | No
         write_text(sink, POLICIES, write_policies(load_policies(connection)))
         options.progress(RECEIPTS, 0)
         counts[RECEIPTS] = write_lines(connection, sink, RECEIPTS, receipt_queries(*(span or (None, None))))
+        now = connection.execute(text("SELECT now()")).scalar_one()
+        meant = {"month": str(options.month) if options.month else None}
+        write_text(opened, DESCRIPTION, sealed_package(describe(), sink.files(), options.keyring, meant, now))
     return counts
 
 

@@ -1,8 +1,10 @@
 """receipts.jsonl: evidence that is not in any CSV file, so that a copy loses nothing and `verify` can judge.
 
 One JSON object a line: `table`, and the row's columns (bytes as \\x hex, instants RFC 3339). Table `taps` holds what
-the server noted beside a signed tap of taps.csv or forks.csv (receive time, bounds, grade, doubts); the signed
-document itself stands there. Read only from an export of our own: a stranger's bundle could claim any grade.
+the server noted beside a tap of taps.csv or forks.csv that is signed or has a SUN text (receive time, bounds, grade,
+doubts); the signed document itself stands there. Of a month's export, `elsewhere` holds signed taps that lie between
+the exported ones in a device's chain, though not in time. Read only from an export of our own: a stranger's bundle
+could claim any grade.
 """
 
 from __future__ import annotations
@@ -90,9 +92,11 @@ def receipt_queries(from_at: datetime | None, to_at: datetime | None) -> list[st
     beside = ", ".join(f"'{name}', t.{name}" for name in _BESIDE)
     signed = (
         f"SELECT jsonb_build_object('table', 'taps', {beside})::text FROM taps t "  # noqa: S608 -- our own SQL
-        f"WHERE t.jws <> ''{_between('t.at', from_at, to_at)} ORDER BY t.device_id, t.seq, t.hash"
+        f"WHERE (t.jws <> '' OR t.sun <> ''){_between('t.at', from_at, to_at)} ORDER BY t.device_id, t.seq, t.hash"
     )
     queries = [signed]
+    if from_at is not None:
+        queries.append(_between_others(from_at, to_at))
     for table, at in TABLES:
         keys = ", ".join(f"t.{column.name}" for column in table.primary_key.columns)
         span = _between(f"t.{at}", from_at, None) if at else ""
@@ -101,6 +105,18 @@ def receipt_queries(from_at: datetime | None, to_at: datetime | None) -> list[st
             f"WHERE true{span} ORDER BY {keys}"
         )
     return queries
+
+
+def _between_others(from_at: datetime, to_at: datetime | None) -> str:
+    """SQL of the signed taps whose number lies between those exported, while their time does not: the chain needs
+    them (table `elsewhere`)."""
+    within = f"true{_between('t.at', from_at, to_at)}"
+    return (
+        "SELECT jsonb_build_object('table', 'elsewhere', 'device_id', t.device_id, 'seq', t.seq, 'hash', t.hash, "  # noqa: S608 -- our own SQL
+        "'jws', t.jws)::text FROM taps t JOIN (SELECT device_id, min(seq) AS low, max(seq) AS high FROM taps t "
+        f"WHERE t.jws <> '' AND {within} GROUP BY device_id) k ON k.device_id = t.device_id "
+        f"WHERE t.seq > k.low AND t.seq < k.high AND t.jws <> '' AND NOT ({within}) ORDER BY t.device_id, t.seq, t.hash"
+    )
 
 
 def _is_object(line: str) -> bool:

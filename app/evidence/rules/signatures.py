@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-DocumentType = Literal["tap", "head", "receipt", "enrol", "grant"]
+DocumentType = Literal["tap", "head", "receipt", "enrol", "grant", "bundle"]
 
 _ECDSA = ec.ECDSA(hashes.SHA256())
 _SIGNATURE_BYTES = 64
