@@ -62,7 +62,10 @@ class Deriver:
                     return
                 FAULTS.inc()
                 passing = isinstance(error, SQLAlchemyError)  # the database is away, or a rebuild holds the lock
-                log.log(30 if passing else 40, "derivation failed", again_in_s=patience, **without_values(error))
+                if passing:
+                    log.warning("derivation waits", again_in_s=patience, error=type(error).__name__)
+                else:
+                    log.error("derivation failed", again_in_s=patience, **without_values(error))
                 self._wanted.wait(patience)
                 patience = min(patience * 2, DATABASE_PATIENCE_S if passing else MOST_PATIENCE_S)
             else:

@@ -13,7 +13,7 @@ from app.cli.registry import Entry, run
 
 COMMANDS: dict[str, Entry] = {
     "serve": Entry("app.cli.serve:serve", "Migrate, serve the API, the office pages and the phone app."),
-    "demo": Entry("app.cli.demo:demo", "A fictional town with a month of history and a live day."),
+    "demo": Entry("app.demo.command:demo", "A fictional town with a month of history and a live day."),
     "import": Entry("app.cli.bundle:import_bundle", "Read a bundle: all or nothing, idempotent."),
     "export": Entry("app.cli.bundle:export_bundle", "Write the bundle back, a month or everything."),
     "simulate": Entry("app.cli.simulate:simulate", "Write a realistic month as a bundle, deterministic by its seed."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,8 +35,10 @@ def serve(
         run(database, host, port)
 
 
-def run(database: Database, host: str, port: int) -> None:
+def run(database: Database, host: str, port: int, opened_at: Callable[[str], None] | None = None) -> None:
     """Serve the application on `database` until told to stop; prints `KomGick: http://...` when the door is open.
+
+    `opened_at` is told the address then; it must return at once.
 
     The application stands above the doors and puts them together, so it is named, as for any ASGI server.
     """
@@ -51,8 +54,11 @@ def run(database: Database, host: str, port: int) -> None:
                 for socket in server.sockets[:1]:
                     name, number = socket.getsockname()[:2]
                     shown = f"[{name}]" if ":" in name else name
-                    sys.stdout.write(f"KomGick: http://{shown}:{number}\n")
+                    address = f"http://{shown}:{number}"
+                    sys.stdout.write(f"KomGick: {address}\n")
                     sys.stdout.flush()
+                    if opened_at is not None:
+                        opened_at(address)
 
     config = uvicorn.Config(
         application, host=host, port=port, log_level="warning", access_log=False, server_header=False, lifespan="on",
