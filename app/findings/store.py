@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from app.facts import Finding
@@ -87,4 +87,6 @@ def put(connection: Connection, step: str, made: Iterable[Finding], now: datetim
 def drop(connection: Connection, finding_ids: Sequence[str]) -> None:
     """Take findings away that the derivation no longer makes."""
     if finding_ids:
-        connection.execute(delete(findings).where(findings.c.finding_id.in_(finding_ids)))
+        connection.execute(
+            text("DELETE FROM findings WHERE finding_id = ANY(CAST(:ids AS text[]))"), {"ids": list(finding_ids)}
+        )

@@ -86,7 +86,11 @@ def _settle(
 ) -> None:
     """Settle the clusters, and let the result replace what was known of them."""
     directory, book = context
-    draft.load_client_step(client_id, spans, [one.decline_id for each in reached for one in each.events.declines])
+    named = {
+        *(finding_id("visit_missed", plan.planned_id) for one in reached for plan in one.events.plans),
+        *(finding_id("notice_contradicted", row.decline_id) for one in reached for row in one.events.declines),
+    }
+    draft.load_client_step(client_id, spans, [row.decline_id for one in reached for row in one.events.declines], named)
     old = {
         one.finding_id
         for one in draft.findings_of("client", client_id, "client")
@@ -106,11 +110,9 @@ def _settle(
         for visit in settled.visits:
             draft.put(visit)
         old.update(draft.findings_of_visits(visit.visit_id for visit in events.visits))
-        old.update(finding_id("visit_missed", plan.planned_id) for plan in events.plans)
-        old.update(finding_id("notice_contradicted", one.decline_id) for one in events.declines)
         gone.update((one.provider_id, one.decline_id) for one in events.declines)
         made.extend(settled.findings)
         draft.put_outcomes(settled.outcomes)
         gone -= {(one.provider_id, one.decline_id) for one in settled.outcomes}
-    draft.replace_findings("client", old, made)
+    draft.replace_findings("client", old | named, made)
     draft.drop_outcomes(gone)

@@ -6,7 +6,7 @@ The flow puts new visits and findings into the draft, reads its neighbours throu
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -151,8 +151,11 @@ class Draft:
         for finding_id in list(finding_ids):
             self._forget(finding_id)
 
-    def load_client_step(self, client_id: str, spans: Sequence[Span], decline_ids: Sequence[str]) -> None:
-        """Take what the client step has said within the spans, and about these declines, into the draft."""
+    def load_client_step(
+        self, client_id: str, spans: Sequence[Span], decline_ids: Sequence[str], finding_ids: Collection[str]
+    ) -> None:
+        """Take what the client step has said within the spans, about these declines, and these findings."""
+        self.load_findings(findings.c.step == "client", among(findings.c.finding_id, finding_ids))
         inside = or_(*(between(findings.c.at, span.from_at, span.to_at) for span in spans))
         self.load_findings(findings.c.step == "client", findings.c.client_id == client_id, inside)
         wanted = store.load_outcomes(self.connection, client_id, spans, decline_ids)

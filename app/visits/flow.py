@@ -233,6 +233,12 @@ def _has_marks(connection: Connection, month: ProviderMonth) -> bool:
 
 
 def resolve(connection: Connection, finding_ids: Sequence[str]) -> list[Change]:
-    """What a resolution of findings touches: the visits whose holds it may end."""
-    rows = connection.execute(select(findings.c.visit_id).where(evidence.among(findings.c.finding_id, finding_ids)))
-    return [Change("visit", row.visit_id) for row in rows if row.visit_id]
+    """What a resolution of findings touches: the visits whose holds it may end, the accounts that count open ones."""
+    c = findings.c
+    query = select(c.visit_id, c.client_id, c.provider_id, c.at).where(evidence.among(c.finding_id, finding_ids))
+    changes: list[Change] = []
+    for row in connection.execute(query):
+        changes += [Change("visit", row.visit_id)] if row.visit_id else []
+        if row.client_id and row.provider_id:
+            changes.append(Change("account", row.client_id, row.at, row.at, row.provider_id))
+    return changes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, select
 
@@ -11,9 +11,10 @@ from app.core.localtime import day_bounds, instant_of, month_bounds
 from app.core.month import Month
 from app.evidence.imports import Touched
 from app.evidence.store import among
-from app.findings.tables import findings
-from app.registry.tables import orders, tags
+from app.registry.tables import orders, providers, tags
+from app.visits.flow import resolve
 from app.visits.queue import Change
+from app.visits.stated import attested
 
 MANY = 4000
 """Above so many changed things a rebuild, which reads everything once in order, is quicker than asking for each."""
@@ -36,10 +37,24 @@ def _changes(connection: Connection, touched: Touched) -> Iterator[Change]:
     yield from (Change("person", one) for one in touched.values("staff.csv", "staff_id"))
     for file in ("providers.csv", "units.csv"):
         yield from (Change("provider", one) for one in touched.values(file, "provider_id"))
+    # A name alone changes nothing, an operation every price: the row does not say which it was.
+    yield from (Change("accounts", one) for one in touched.values("providers.csv", "provider_id"))
+    yield from _of_prices(connection, touched)
     for provider_id, from_at, to_at in touched.rows.get("outages.csv", ()):
         yield Change("provider", provider_id or "", from_at, to_at)
     yield from _of_clients(connection, touched)
     yield from _of_statements(connection, touched)
+
+
+def _of_prices(connection: Connection, touched: Touched) -> Iterator[Change]:
+    """All accounts of the operation's providers from the price's first day on."""
+    since: dict[str, date] = {}
+    for operation, _, valid_from in touched.rows.get("prices.csv", ()):
+        since[operation] = min(since.get(operation, valid_from), valid_from)
+    if since:
+        for row in connection.execute(select(providers.c.provider_id, providers.c.operation)):
+            if row.operation in since:
+                yield Change("accounts", row.provider_id, instant_of(since[row.operation]))
 
 
 def _of_clients(connection: Connection, touched: Touched) -> Iterator[Change]:
@@ -47,9 +62,11 @@ def _of_clients(connection: Connection, touched: Touched) -> Iterator[Change]:
     if sites:
         held = connection.execute(select(tags.c.tag_uid).where(among(tags.c.client_id, sites)).distinct()).scalars()
         yield from (Change("tag", uid) for uid in held)
+        yield from (Change("household", client_id) for client_id in sites)
     for file in ("tag_refusals.csv", "absences.csv"):
         yield from (Change("household", one) for one in touched.values(file, "client_id"))
     yield from (Change("household", one) for one in touched.values("orders.csv", "client_id"))
+    yield from (Change("account", one) for one in touched.values("services_done.csv", "client_id"))
     order_ids = touched.values("order_services.csv", "order_id")
     if order_ids:
         rows = connection.execute(select(orders.c.client_id).where(among(orders.c.order_id, order_ids))).scalars()
@@ -69,10 +86,9 @@ def _of_statements(connection: Connection, touched: Touched) -> Iterator[Change]
         yield Change("client", client_id, *day_bounds(on))
     for client_id, provider_id, month in touched.rows.get("excess_reasons.csv", ()):
         yield _account(client_id, provider_id, instant_of(Month.parse(str(month)).first_on))
-    resolved = touched.values("resolutions.csv", "finding_id")
-    if resolved:
-        rows = connection.execute(select(findings.c.visit_id).where(among(findings.c.finding_id, resolved))).scalars()
-        yield from (Change("visit", visit_id) for visit_id in rows if visit_id)
+    for provider_id, month in touched.rows.get("attests.csv", ()):
+        yield attested(provider_id, Month.parse(str(month)))
+    yield from resolve(connection, sorted(touched.values("resolutions.csv", "finding_id")))
 
 
 def _account(client_id: str, provider_id: str, at: datetime) -> Change:

@@ -26,12 +26,14 @@ Kind = Literal[
     "correction",
     "provider",
     "account",
+    "accounts",
     "chain",
 ]
 """staff: taps of a staff_id. tag, device: all staff who used it. client: plan, declines, disputes. household: what is
 known of a client and of those who share a tag (orders, absences, refusals). manual: a manual_id. visit: a visit_id's
 holds. person: employment and overlaps of a staff_id. correction: whatever a correction_id names. provider: all staff of
-a provider, of everybody when empty. account: client and provider. chain: what a device_id's chain says about itself."""
+a provider, of everybody when empty. account: client and provider. accounts: all of a
+provider (attested, prices, its operation). chain: what a device_id's chain says about itself."""
 
 
 class Change(NamedTuple):

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from app.core.localtime import day_bounds, month_bounds
-from app.facts import Correction, Decline, Dispute, ExcessReason, ManualVisit, PlannedVisit, Resolution, Tap
+from app.core.month import Month
+from app.facts import Attest, Correction, Decline, Dispute, ExcessReason, ManualVisit, PlannedVisit, Resolution, Tap
 from app.visits.flow import resolve
 from app.visits.queue import Change
 
-Statement = PlannedVisit | Decline | ManualVisit | Correction | Dispute | ExcessReason | Resolution
+Statement = PlannedVisit | Decline | ManualVisit | Correction | Dispute | ExcessReason | Resolution | Attest
 _DAY = timedelta(days=1)
 
 
@@ -39,7 +40,15 @@ def changes_of_statement(connection: Connection, said: Statement) -> list[Change
         return [Change("client", said.client_id, *day_bounds(said.on_date))]
     if isinstance(said, ExcessReason):
         return [_account(said.client_id, said.provider_id, month_bounds(said.month)[0])]
+    if isinstance(said, Attest):
+        return [attested(said.provider_id, said.month)]
     return resolve(connection, [said.finding_id])
+
+
+def attested(provider_id: str, month: Month) -> Change:
+    """A provider's month is ready: the state of its accounts."""
+    first_at = month_bounds(month)[0]
+    return Change("accounts", provider_id, first_at, first_at)
 
 
 def _account(client_id: str, provider_id: str, at: datetime) -> Change:

@@ -134,8 +134,14 @@ def put(connection: Connection, changed: Iterable[tuple[Visit, str]], now: datet
     rows = [to_row(visit, paired_staff_id, now) for visit, paired_staff_id in changed]
     if not rows:
         return
-    moved = tuple_(visits.c.visit_id, visits.c.month_on).not_in([(row["visit_id"], row["month_on"]) for row in rows])
-    connection.execute(delete(visits).where(visits.c.visit_id.in_([row["visit_id"] for row in rows]), moved))
+    connection.execute(
+        text(
+            "DELETE FROM visits v "
+            "USING unnest(CAST(:ids AS text[]), CAST(:months AS date[])) AS k (visit_id, month_on) "
+            "WHERE v.visit_id = k.visit_id AND v.month_on <> k.month_on"
+        ),
+        {"ids": [row["visit_id"] for row in rows], "months": [row["month_on"] for row in rows]},
+    )
     statement = insert(visits)
     keys = ("visit_id", "month_on")
     updates = {column.name: statement.excluded[column.name] for column in visits.c if column.name not in keys}

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from sqlalchemy import Connection, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, func, or_, select, true, union
 
 from app.core.localtime import local_month
 from app.core.month import Month
-from app.evidence.tables import corrections, declines, taps
+from app.evidence.tables import corrections, declines, excess_reasons, manual_visits, taps
 from app.facts import Correction
 from app.registry.tables import employments, orders, tags
 from app.visits.draft import AccountSpan
@@ -71,6 +71,10 @@ def _staff(_connection: Connection, change: Change, work: Work) -> None:
 def _tap_users(connection: Connection, change: Change, work: Work) -> None:
     """Everybody who tapped a tag or a device in the stretch, and those a correction says it was."""
     column = taps.c.tag_uid if change.kind == "tag" else taps.c.device_id
+    if change.kind == "device":
+        c = corrections.c
+        named = select(c.correction_id).where(or_(c.kom_device_id == change.key, c.device_id == change.key))
+        work.corrections.update(connection.execute(named).scalars())
     span = span_of(change)
     rows = connection.execute(
         select(taps.c.staff_id, func.min(taps.c.at).label("first"), func.max(taps.c.at).label("last"))
@@ -117,6 +121,7 @@ def _household(connection: Connection, change: Change, work: Work) -> None:
                 work.manual_ids.add(row.manual_id)
             else:
                 work.staff[row.paired_staff_id].append(Span(row.tapped_at, row.tapped_at))
+    _correcting(connection, corrections.c.new_client_id == change.key, work)
     _all_accounts(connection, change, work)
 
 
@@ -151,18 +156,21 @@ def _person(connection: Connection, change: Change, work: Work) -> None:
         work.persons[f"person:{key}"].append(span_of(change))
     work.persons[f"staff:{change.key}"].append(span_of(change))
     _staff(connection, change, work)
-    rows = connection.execute(
-        select(visits.c.manual_id).where(visits.c.staff_id == change.key, visits.c.manual_id != "")
-    ).scalars()
-    work.manual_ids.update(rows)
+    stated = select(manual_visits.c.manual_id).where(manual_visits.c.staff_id == change.key)
+    work.manual_ids.update(connection.execute(stated.distinct()).scalars())
+    _correcting(connection, corrections.c.new_staff_id == change.key, work)
 
 
 def _correction(connection: Connection, change: Change, work: Work) -> None:
     """Whatever any version of the correction names."""
     work.corrections.add(change.key)
+    _correcting(connection, corrections.c.correction_id == change.key, work)
+
+
+def _correcting(connection: Connection, where: ColumnElement[bool], work: Work) -> None:
+    """Whatever the corrections under the condition name, in any version."""
     names = [column for column in corrections.c if column.name in Correction.__dataclass_fields__]
-    rows = connection.execute(select(*names).where(corrections.c.correction_id == change.key))
-    for row in rows:
+    for row in connection.execute(select(*names).where(where)):
         _named_by(connection, Correction(**row._mapping), work)
 
 
@@ -208,6 +216,17 @@ def _account(connection: Connection, change: Change, work: Work) -> None:
     _all_accounts(connection, change, work)
 
 
+def _provider_accounts(connection: Connection, change: Change, work: Work) -> None:
+    """Every account of a provider in the stretch: whoever it has an order, a visit, a decline or a reason with."""
+    span = span_of(change)
+    first = local_month(span.from_at) if span.from_at > BEGINNING else _ALL_MONTHS[0]
+    last = local_month(span.to_at) if span.to_at < END else _ALL_MONTHS[1]
+    sources = (orders, visits, declines, excess_reasons)
+    mine = (select(table.c.client_id).where(table.c.provider_id == change.key) for table in sources)
+    for client_id in connection.execute(union(*mine)).scalars():
+        work.accounts.add(AccountSpan(client_id, change.key, first, last))
+
+
 _EXPAND: Mapping[str, Callable[[Connection, Change, Work], None]] = {
     "staff": _staff,
     "tag": _tap_users,
@@ -220,5 +239,6 @@ _EXPAND: Mapping[str, Callable[[Connection, Change, Work], None]] = {
     "correction": _correction,
     "provider": _provider,
     "account": _account,
+    "accounts": _provider_accounts,
     "chain": _chain,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -30,23 +30,43 @@ _TABLES: Mapping[str, Table] = {
     "tags": tables.tags,
     "tag_refusals": tables.tag_refusals,
     "orders": tables.orders,
-    "order_services": tables.order_services,
     "devices": tables.devices,
     "absences": tables.absences,
     "outages": tables.outages,
 }
 
 
-def store_registry(connection: Connection, rows: RegistryRows, book: PolicyBook) -> None:
-    """The diary's registry and its own policies."""
-    orders = {order.order_id: order for order in rows.orders}
-    for name, table in _TABLES.items():
+def store_registry(connection: Connection, rows: RegistryRows, book: PolicyBook, later: Sequence[Any] = ()) -> None:
+    """The diary's registry and its own policies, without what is known `later` only."""
+    for name in _TABLES:
         for fact in getattr(rows, name):
-            row: dict[str, Any] = {field.name: getattr(fact, field.name) for field in fields(fact)}
-            if name == "order_services":
-                row["provider_id"] = orders[fact.order_id].provider_id
-            connection.execute(insert(table), {key: value for key, value in row.items() if key in table.c})
+            if fact not in later:
+                _store_fact(connection, name, fact)
     store_policies(connection, book.overrides)
+
+
+def learn(connection: Connection, rows: RegistryRows, fact: Any) -> list[Change]:
+    """One more row of the registry; what it touches."""
+    name = next(name for name in _TABLES if fact in getattr(rows, name))
+    _store_fact(connection, name, fact)
+    return _TOUCHED[name](fact)
+
+
+_TOUCHED: Mapping[str, Callable[[Any], list[Change]]] = {
+    "employments": lambda fact: [Change("person", fact.staff_id)],
+    "tags": lambda fact: [Change("tag", fact.tag_uid)],
+    "tag_refusals": lambda fact: [Change("household", fact.client_id)],
+    "orders": lambda fact: [Change("household", fact.client_id)],
+    "devices": lambda fact: [Change("device", fact.device_id)],
+    "absences": lambda fact: [Change("household", fact.client_id)],
+    "outages": lambda fact: [Change("provider", fact.provider_id, fact.from_at, fact.to_at)],
+}
+
+
+def _store_fact(connection: Connection, name: str, fact: Any) -> None:
+    row: dict[str, Any] = {field.name: getattr(fact, field.name) for field in fields(fact)}
+    table = _TABLES[name]
+    connection.execute(insert(table), {key: value for key, value in row.items() if key in table.c})
 
 
 def store_taps(connection: Connection, taps: Iterable[Tap]) -> list[Change]:
