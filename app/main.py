@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI
 
 from app import pipeline
 from app.api import (
+    alerts,
     auth,
     corrections,
     declines,
@@ -20,16 +21,21 @@ from app.api import (
     disputes,
     findings,
     health,
+    imports,
     manual_visits,
     oauth,
     own,
     people,
     plans,
     problems,
+    questions,
+    registry,
+    shifts,
     taps,
     visits,
 )
 from app.api.access import check_declared
+from app.api.backstage import Backstage
 from app.api.deriver import Deriver
 from app.api.door import TapDoor
 from app.api.guard import Guard
@@ -52,6 +58,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     manual_visits.router,
     corrections.router,
     disputes.router,
+    registry.router,
+    imports.router,
+    questions.router,
+    shifts.router,
+    alerts.router,
     health.router,
 )
 
@@ -74,7 +85,10 @@ def create_app(database: Database) -> FastAPI:
         door = app.state.tap_door = TapDoor(receive)
         door.start()
         deriver.start()
+        backstage = app.state.backstage = Backstage(database)
+        backstage.start()
         yield
+        backstage.stop()
         door.stop()
         deriver.stop()
 

@@ -215,7 +215,7 @@ def _check(connection: Connection, principal: Principal, said: Correction, now: 
 
 
 def _naming(connection: Connection, principal: Principal, said: Correction, visit_id: str) -> tuple[Correction, str]:
-    """The correction with its visit named by a tap or manual_id, and the visit's provider. NotFound for foreign ones."""
+    """The correction with its visit named by a tap or manual_id, and the visit's provider. NotFound when foreign."""
     row = connection.execute(select(visits).where(*seen_by(principal), _named(said, visit_id)).limit(1)).first()
     if row is None or (principal.role == "carer" and row.staff_id != principal.staff_id):
         raise NotFound

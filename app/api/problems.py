@@ -48,6 +48,7 @@ STATUS: Mapping[str, int] = {
     "body_too_large": 413,
     "same_person": 409,
     "no_proposal": 409,
+    "no_employment": 409,
 }
 """Code -> HTTP status; a code that is not here is 400."""
 

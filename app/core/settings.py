@@ -33,6 +33,11 @@ class Settings(BaseSettings):
     idle_in_transaction_timeout_ms: int = Field(default=30_000, ge=0)
     lock_timeout_ms: int = Field(default=10_000, ge=0)
     log_level: str = "INFO"
+    smtp_host: str = ""
+    smtp_port: int = Field(default=25, ge=1, le=65535)
+    smtp_starttls: bool = True
+    mail_from: str = "komgick@localhost"
+    webhook_hosts: str = ""
     public_url: str = Field(default="", pattern=r"^(https?://[^/\s]+)?$")
 
     @property
