@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from app.billing import store
 from app.billing.rules.lines import LineInput, account_lines
 from app.billing.rules.tariff import Tariff
+from app.core.month import Month
 from app.facts import BillingLine
 from app.facts.accounts import ServiceDone
 from app.months.flow import Computed
@@ -19,11 +20,11 @@ from app.months.rules.chain import Chain
 from app.months.rules.closing import account_hash
 
 
-def write_lines(connection: Connection, computed: Computed, now: datetime) -> int:
-    """Bring the provisional lines of these accounts up to date; how many changed."""
+def write_lines(connection: Connection, computed: Computed, now: datetime) -> set[tuple[Key, Month]]:
+    """Bring the provisional lines of these accounts up to date; for which closed months they correct anything."""
     chains = [chain for chain in computed.chains if chain.result.account.state != "closed"]
     if not chains:
-        return 0
+        return set()
     clients = {chain.result.account.client_id for chain in chains}
     settled = store.settled_lines(connection, clients)
     services = store.services_done(connection, clients)
@@ -38,7 +39,8 @@ def write_lines(connection: Connection, computed: Computed, now: datetime) -> in
     gone = [line for line_id, line in known.items() if line_id not in made]
     store.put_lines(connection, changed, now)
     store.empty_lines(connection, gone, now)
-    return len(changed) + len(gone)
+    corrected = [line for line in made.values() if line.kind == "adjustment"]
+    return {((line.client_id, line.provider_id), line.origin_month) for line in corrected}
 
 
 def lines_of(

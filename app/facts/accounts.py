@@ -165,6 +165,9 @@ class AccountInput:
     has_reasons_before: bool = False
     """A reason of the month before exists."""
     findings_open: int = 0
+    """Unresolved findings about the account's visits, taps and plans; its own come on top."""
+    resolved_findings: frozenset[str] = frozenset()
+    """Which findings about the account itself somebody has dealt with."""
     attested: bool = False
     known_at: datetime | None = None
 

@@ -21,7 +21,7 @@ from app.findings.tables import findings
 from app.months import store
 from app.months.loading import Books, Key, active_months, load_books
 from app.months.rules.chain import Chain, account_in_chain
-from app.months.rules.closing import adjusting_month
+from app.months.rules.closing import adjusting_month, is_as_frozen
 from app.months.store import StoredAccount
 from app.months.tables import month_accounts
 from app.policies import PolicyBook
@@ -60,6 +60,23 @@ def refresh(connection: Connection, spans: Collection[AccountSpan], now: datetim
         yield _compute(connection, months, book, now)
 
 
+def shut_again(connection: Connection, computed: Computed, corrected: Collection[tuple[Key, Month]]) -> None:
+    """Forget closed months that were touched but are as their run left them; `corrected` are those that lines correct.
+
+    What fees follow from besides the ledger (declines, absences, fixed minutes of meals) keeps a month open to them.
+    """
+    same = []
+    for chain in computed.chains:
+        account = chain.result.account
+        key = (account.client_id, account.provider_id)
+        history = computed.books.history.get(key, {})
+        for origin in chain.origins:
+            month = origin.account.month
+            if (key, month) not in corrected and not origin.declines and is_as_frozen(origin, history.get(month)):
+                same.append((key, month))
+    store.shut(connection, same)
+
+
 def complete_month(connection: Connection, month: Month, now: datetime) -> Iterable[Computed]:
     """Make the accounts of a month that nothing but an order calls for."""
     c, o = month_accounts.c, orders.c
@@ -84,7 +101,7 @@ def complete_month(connection: Connection, month: Month, now: datetime) -> Itera
 def compute_month(connection: Connection, month: Month, keys: Collection[Key]) -> Computed:
     """The chains of a month's accounts as known now, without storing anything."""
     books = load_books(connection, keys, {month}, load_policy_book(connection))
-    return Computed(books, tuple(_chain(books, key, month) for key in keys))
+    return Computed(books, tuple(chain_of(books, key, month) for key in keys))
 
 
 def _parts(keys: list[Key]) -> Iterable[list[Key]]:
@@ -114,12 +131,12 @@ def _compute(connection: Connection, months: Mapping[Key, set[Month]], book: Pol
         opened = {month for month in its if month not in books.closed}
         if takes is not None and any((key, month) in reopened for month in its):
             opened.add(takes)
-        chains += [_chain(books, key, month) for month in sorted(opened)]
+        chains += [chain_of(books, key, month) for month in sorted(opened)]
     _store(connection, chains, now)
     return Computed(books, tuple(chains))
 
 
-def _chain(books: Books, key: Key, month: Month) -> Chain:
+def chain_of(books: Books, key: Key, month: Month) -> Chain:
     """The account of a month with the months it settles for."""
     history = books.history_of(key)
     inputs = {month: books.input_of(key, month)}

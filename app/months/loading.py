@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select
 
+from app.core.ids import finding_id
 from app.core.localtime import local_month, month_bounds
 from app.core.month import Month
 from app.evidence import store as evidence
@@ -21,7 +22,7 @@ from app.facts.directory import Directory
 from app.facts.prices import PriceList
 from app.findings.tables import findings
 from app.months import store
-from app.months.rules.reporting_limit import month_account
+from app.months.rules.reporting_limit import ACCOUNT_CODES, month_account
 from app.months.tables import reopened_accounts
 from app.policies import PolicyBook
 from app.registry.store import load_directory, load_prices
@@ -48,6 +49,7 @@ class Books:
     outcomes: dict[Key, list[DeclineOutcome]] = field(default_factory=lambda: defaultdict(list))
     reasons: dict[Key, list[ExcessReason]] = field(default_factory=lambda: defaultdict(list))
     open_findings: dict[tuple[Key, Month], int] = field(default_factory=dict)
+    resolved_findings: frozenset[str] = frozenset()
     attested: set[tuple[str, Month]] = field(default_factory=set)
 
     def history_of(self, key: Key) -> dict[Month, ClosedMonth | None]:
@@ -73,6 +75,7 @@ class Books:
             has_other_visits=(key, month) in self.others,
             has_reasons_before=any(reason.month == month.previous for reason in self.reasons.get(key, ())),
             findings_open=self.open_findings.get((key, month), 0),
+            resolved_findings=self.resolved_findings,
             attested=(provider_id, month) in self.attested,
         )
 
@@ -125,6 +128,7 @@ def load_books(connection: Connection, keys: Collection[Key], months: Collection
     for month in wanted:
         _load_stays(connection, books, clients, month)
         _load_open_findings(connection, books, clients, month)
+    books.resolved_findings = _resolved(connection, keys, wanted)
     rows = connection.execute(select(attests.c.provider_id, attests.c.month).distinct())
     books.attested = {(row.provider_id, Month.parse(row.month)) for row in rows}
     return books
@@ -177,7 +181,7 @@ def _minute(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _load_open_findings(connection: Connection, books: Books, clients: Collection[str], month: Month) -> None:
-    """How many findings of each account nobody has resolved."""
+    """How many findings of each account nobody has resolved; not those about accounts, they are made here."""
     from_at, to_at = month_bounds(month)
     c = findings.c
     resolved = select(resolutions.c.finding_id).where(resolutions.c.finding_id == c.finding_id).exists()
@@ -185,12 +189,19 @@ def _load_open_findings(connection: Connection, books: Books, clients: Collectio
         select(c.client_id, c.provider_id, func.count())
         .where(
             among(c.client_id, clients), c.at >= from_at, c.at < to_at, c.born_resolved.is_(False), ~resolved,
-            c.provider_id != "",
+            c.provider_id != "", c.step != "account",
         )
         .group_by(c.client_id, c.provider_id)
     )  # fmt: skip
     for client_id, provider_id, count in connection.execute(query):
         books.open_findings[(client_id, provider_id), month] = count
+
+
+def _resolved(connection: Connection, keys: Collection[Key], months: Collection[Month]) -> frozenset[str]:
+    """Which findings these accounts may have about themselves are resolved."""
+    ids = {finding_id(code, *key, str(month)) for code in ACCOUNT_CODES for key in keys for month in months}
+    rows = connection.execute(select(resolutions.c.finding_id).where(among(resolutions.c.finding_id, ids)))
+    return frozenset(rows.scalars())
 
 
 def active_months(connection: Connection, keys: Collection[Key]) -> dict[Key, set[Month]]:

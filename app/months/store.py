@@ -150,6 +150,14 @@ def reopen(connection: Connection, keys: Iterable[tuple[Key, Month]]) -> None:
         connection.execute(upsert(reopened_accounts).on_conflict_do_nothing(), rows)
 
 
+def shut(connection: Connection, keys: Iterable[tuple[Key, Month]]) -> None:
+    """Forget that closed months were touched: they are as they were."""
+    c = reopened_accounts.c
+    for (client_id, provider_id), month in keys:
+        mine = (c.client_id == client_id, c.provider_id == provider_id, c.month_on == month.first_on)
+        connection.execute(delete(reopened_accounts).where(*mine))
+
+
 def closed_to_row(frozen: ClosedMonth) -> dict[str, Any]:
     """The frozen account as a row: JSON with months and dates as text."""
     account = frozen.account

@@ -34,7 +34,7 @@ def upgrade() -> None:
     reads = {Login.PROVIDER: "SELECT", Login.CITY: "SELECT"}
     for table in ("billing_lines", "month_accounts"):
         walls.derived(table, sees=walls.own(), grants=reads)
-    walls.derived("reopened_accounts", sees=walls.own(), grants={Login.PROVIDER: "", Login.CITY: "SELECT"})
+    walls.derived("reopened_accounts", sees=walls.own(), grants=reads)
     # What a run froze is evidence: nobody changes it, and only the owner's run adds to it.
     reading = {**reads, Login.INGEST: "SELECT"}
     walls.statement("closed_accounts", sees=walls.own(), grants=reading)

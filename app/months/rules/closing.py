@@ -146,14 +146,33 @@ def changes(frozen: ClosedMonth | None, result: AccountResult) -> tuple[str, ...
     return tuple(causes)
 
 
-def account_hash(account: MonthAccount, ledger: Iterable[Block]) -> str:
-    """What a frozen account is sealed with: its figures, policy version and every block; 64 hex digits."""
-    figures = {
+def is_as_frozen(result: AccountResult, frozen: ClosedMonth | None) -> bool:
+    """Whether a closed month, as known now, is what its run froze, with nothing else that a fee follows from."""
+    month = result.account.month
+    absences = result.data.absences
+    if any(one.from_on <= month.last_on and (one.to_on or month.last_on) >= month.first_on for one in absences):
+        return False
+    if frozen is None:
+        return not result.exists
+    return (
+        result.ledger == frozen.ledger
+        and result.order_days_now == frozen.order_days
+        and all(block.service != "meal" for block in result.ledger)
+        and _figures(replace(result.account, policy_version="")) == _figures(replace(frozen.account, policy_version=""))
+    )
+
+
+def _figures(account: MonthAccount) -> dict[str, str]:
+    return {
         field.name: str(getattr(account, field.name))
         for field in fields(account)
         if field.name not in _UNHASHED_ACCOUNT
     }
-    return digest_text(json.dumps([figures, list(ledger)], sort_keys=True, default=str))
+
+
+def account_hash(account: MonthAccount, ledger: Iterable[Block]) -> str:
+    """What a frozen account is sealed with: its figures, policy version and every block; 64 hex digits."""
+    return digest_text(json.dumps([_figures(account), list(ledger)], sort_keys=True, default=str))
 
 
 def month_hash(frozen: Iterable[ClosedMonth]) -> str:

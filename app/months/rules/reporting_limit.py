@@ -29,6 +29,9 @@ from app.months.rules.month_grid import MonthGrid, month_grid
 from app.months.rules.ordered_time import OrderedTime, ceiling, ordered_time
 from app.policies import Policy, PolicyBook
 
+ACCOUNT_CODES = ("excess_without_reason", "possible_double_compensation", "order_changed_after_close")
+"""What an account can say about itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -82,6 +85,8 @@ def month_account(data: AccountInput, book: PolicyBook) -> AccountResult:
     days_now = now.days(grid.days)
     days = tuple(on for on, yes in zip(grid.days, is_ordered, strict=True) if yes) if frozen_days else days_now
     findings = _findings(data, account, parts, policy, (now.minutes, bool(frozen_days)))
+    unseen = sum(1 for one in findings if one.finding_id not in data.resolved_findings)
+    account = replace(account, findings_open=account.findings_open + unseen) if unseen else account
     reported = tuple(_with_declined(executed.by_day, declined, data.month))
     return AccountResult(data, account, findings, parts, days, days_now, reported, write_ledger)
 
