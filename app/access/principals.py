@@ -62,6 +62,8 @@ def caller_of(principal: Principal) -> Caller:
     """
     if principal.provider_id:
         return Caller.provider(principal.provider_id)
+    if principal.kind == "operator":
+        return Caller.city()
     if principal.role in PROVIDER_ROLES:
         raise ValueError(f"{principal.role} without a provider")
     if principal.role == "commissioner":

@@ -33,6 +33,7 @@ COMMANDS: dict[str, Entry] = {
     "verify": Entry("app.cli.verify:verify", "Check an exported month offline."),
     "device": Entry("app.cli.device:device", "Enrol, confirm, revoke and list devices."),
     "tag": Entry("app.cli.tag:tag", "Assign, move and list tags."),
+    "registry": Entry("app.cli.entering:registry", "Enter a worker, a client, an order, a price by hand."),
     "user": Entry("app.cli.user:user", "People, roles, first admin."),
     "db": Entry("app.cli.db:db", "Prepare, check and migrate the database."),
 }

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 
 from app import pipeline
 from app.core.clock import utc_now
@@ -22,6 +22,7 @@ from app.core.month import Month
 from app.db.callers import Caller
 from app.db.engine import Database
 from app.findings.tables import findings
+from app.office.tables import import_jobs
 from app.pipeline_months import complete_month
 from app.visits.tables import visits
 from tests.doors import town
@@ -65,6 +66,12 @@ def build(database: Database, folder: Path) -> World:
             assert finding_ids, "both sides have findings"
             ids[side] = _ids(side) | {"visit_id": seen[0], "visit": seen[0], "finding_id": finding_ids[0]}
             hashes[side] = {*seen, *finding_ids}
+        for side in SIDES:
+            job = {
+                "import_id": ids[side]["import_id"], "provider_id": f"P{side}", "made_by": f"HEMLIG{side}",
+                "state": "done", "created_at": utc_now(),
+            }  # fmt: skip
+            connection.execute(insert(import_jobs), job)
     world = World(database, ids, hashes)
     _people(world)
     return world
