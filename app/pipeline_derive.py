@@ -6,10 +6,13 @@ transaction; deriving is a transaction of its own, so that a fault in a rule nev
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+import structlog
 from sqlalchemy import Connection, select, text, union
+from sqlalchemy.exc import OperationalError
 
 from app.billing.flow import write_lines
 from app.core.month import Month
@@ -38,46 +41,110 @@ from app.visits.staging import Difference
 from app.visits.stated import changes_of_statement
 from app.visits.tables import visits
 
+log = structlog.get_logger()
 _ALWAYS = (Month(1900, 1), Month(2999, 12))
 DERIVATION_LOCK = 0x4B4F4D4B4F4D
 _AT_ONCE = 500
+_OTHER, _EVERYTHING = -1, -2
 MANY_TAPS = 5000
 
 
-def catch_up(database: Database, now: datetime) -> int:
+def catch_up(database: Database, now: datetime, *, patience_s: float = 10) -> int:
     """Derive whatever waits in the queue; how many changes were taken. Returns at once when nothing waits.
 
-    Safe to call from any number of processes: they take turns.
+    Safe to call from any number of processes: they take turns. While another one derives, this one waits at most
+    `patience_s` seconds; what still waits then is derived by the other. A change that cannot be derived is set aside,
+    logged and counted (`queue.failed`): the others go on, and a rebuild tries again.
     """
-    taken = 0
+    taken, patience = 0, time.monotonic() + patience_s
     while True:
-        with database.transaction(Caller.ingest()) as connection:
-            if not queue.waiting(connection):
+        try:
+            done = _drain_once(database, now)
+        except OperationalError:
+            raise
+        except Exception:
+            log.exception("deriving together failed; one by one")
+            done = _drain_singly(database, now)
+        if done == _OTHER:
+            if time.monotonic() > patience:
                 return taken
-            lock(connection)
-            changes = queue.take(connection, _AT_ONCE)
-            derived = derive(connection, changes, now)
-            follow(connection, derived.accounts, now)
-        taken += len(changes)
+            time.sleep(0.05)
+        elif done == _EVERYTHING:
+            rebuild(database, now, if_wished=True)
+        elif done == 0:
+            return taken
+        else:
+            taken += done
 
 
-def rebuild(database: Database, now: datetime, *, progress: Progress = no_progress) -> Difference:
+def _drain_once(database: Database, now: datetime) -> int:
+    with database.transaction(Caller.ingest()) as connection:
+        if not queue.is_waiting(connection):
+            return 0
+        if not _try_lock(connection):
+            return _OTHER
+        waiting = queue.look(connection, _AT_ONCE)
+        if any(one.change.kind == "all" for one in waiting):
+            return _EVERYTHING
+        _derive(connection, waiting, now)
+        return len(waiting)
+
+
+def _drain_singly(database: Database, now: datetime) -> int:
+    with database.transaction(Caller.ingest()) as connection:
+        waiting = queue.look(connection, _AT_ONCE)
+    for one in waiting:
+        try:
+            with database.transaction(Caller.ingest()) as connection:
+                lock(connection)
+                _derive(connection, [one], now)
+        except OperationalError:
+            raise
+        except Exception as error:
+            log.exception("a change cannot be derived", kind=one.change.kind, queue_id=one.queue_id)
+            with database.transaction(Caller.ingest()) as connection:
+                queue.set_aside(connection, one, type(error).__name__)
+    return len(waiting)
+
+
+def _derive(connection: Connection, waiting: Sequence[queue.Waiting], now: datetime) -> None:
+    """Derive changes with what follows, however long it takes."""
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+    queue.remove(connection, waiting)
+    derived = derive(connection, [one.change for one in waiting], now)
+    follow(connection, derived.accounts, now)
+
+
+def _try_lock(connection: Connection) -> bool:
+    found = connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": DERIVATION_LOCK})
+    return bool(found.scalar_one())
+
+
+def rebuild(
+    database: Database, now: datetime, *, progress: Progress = no_progress, if_wished: bool = False
+) -> Difference:
     """Derive everything again from statements and registry; what differed from what was stored.
 
-    Nobody else derives meanwhile; taps are received as ever and wait in the queue.
+    Nobody else derives meanwhile; taps are received as ever and wait in the queue. `if_wished`: not when another
+    process has done meanwhile what waited in the queue.
     """
     with database.engine(Login.BATCH).connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": DERIVATION_LOCK})
         connection.commit()
         try:
+            if if_wished and connection.execute(text("SELECT 1 FROM derive_queue WHERE kind = 'all'")).first() is None:
+                return Difference()
             # What waits now is stored already, so the rebuild sees it.
             waiting = connection.execute(text("SELECT max(queue_id) FROM derive_queue")).scalar()
             connection.commit()
             difference = rebuild_visits(database, now, progress=progress)
             with database.transaction(Caller.batch()) as writing:
-                writing.execute(text("DELETE FROM derive_queue WHERE queue_id <= :waiting"), {"waiting": waiting or 0})
                 rebuild_devices(writing, now)
             refresh_all(database, now, progress)
+            # Only now: a rebuild that dies half way is asked for again by what waited.
+            with database.transaction(Caller.batch()) as writing:
+                writing.execute(text("DELETE FROM derive_queue WHERE queue_id <= :waiting"), {"waiting": waiting or 0})
         finally:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": DERIVATION_LOCK})
@@ -87,13 +154,15 @@ def rebuild(database: Database, now: datetime, *, progress: Progress = no_progre
 
 def lock(connection: Connection) -> None:
     """Be the only one that derives until the transaction ends; waits its turn."""
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": DERIVATION_LOCK})
 
 
 def follow(connection: Connection, spans: set[AccountSpan], now: datetime) -> None:
     """Accounts and provisional lines that may differ after a derivation, in its transaction."""
     for computed in months_flow.refresh(connection, spans, now):
-        write_lines(connection, computed, now)
+        corrected = write_lines(connection, computed, now)
+        months_flow.shut_again(connection, computed, corrected)
 
 
 def refresh_all(database: Database, now: datetime, progress: Progress) -> None:
@@ -122,20 +191,21 @@ def queue_answers(connection: Connection, answers: Iterable[Answer], now: dateti
     for answer in answers:
         changes += _declined(connection, answer, now)
         changes += _doubted(connection, answer)
-        changes += [Change("staff", tap.staff_id, tap.at, tap.at) for tap in answer.stamped if not tap.quarantined]
+        changes += [Change("staff", tap.staff_id, tap.at, tap.at) for tap in answer.stamped]
         if answer.chain_changed:
             changes.append(Change("chain", answer.device_id))
     queue.enqueue(connection, changes)
 
 
 def queue_import(connection: Connection, report: ImportReport) -> bool:
-    """Queue what an import touches; False when so much changed that a rebuild, once in order, is quicker."""
+    """Queue what an import touches; False when so much changed that a rebuild, once in order, is quicker.
+
+    The wish for a rebuild waits in the queue as well: whoever drains next does it if this process dies before.
+    """
     taps = report.counts.get("taps.csv")
     changes = None if taps is not None and taps.added > MANY_TAPS else changes_of(connection, report.touched)
-    if changes is None:
-        return False
-    queue.enqueue(connection, changes)
-    return True
+    queue.enqueue(connection, [Change("all")] if changes is None else changes)
+    return changes is not None
 
 
 def _declined(connection: Connection, answer: Answer, now: datetime) -> list[Change]:

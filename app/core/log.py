@@ -16,10 +16,20 @@ def set_up_log(level: str = "INFO") -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks if not readable else structlog.processors.StackInfoRenderer(),
-            structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer(),
+            *(_readable() if readable else _machine()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level.upper(), 20)),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _readable() -> tuple[structlog.typing.Processor, ...]:
+    """Lines for a person; a traceback shows places, never values (they may be somebody's data)."""
+    return (structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),)
+
+
+def _machine() -> tuple[structlog.typing.Processor, ...]:
+    """JSON; a traceback shows places, never values."""
+    places = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    return structlog.processors.ExceptionRenderer(places), structlog.processors.JSONRenderer()

@@ -110,6 +110,8 @@ class Database:
             max_overflow=self.settings.pool_size,
             pool_timeout=10,
             pool_pre_ping=True,
+            # An error that is logged names the statement, never the values.
+            hide_parameters=True,
         )
 
     def _parameters(self, login: Login) -> dict[str, Any]:

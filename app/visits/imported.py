@@ -88,6 +88,9 @@ def _of_statements(connection: Connection, touched: Touched) -> Iterator[Change]
         yield _account(client_id, provider_id, instant_of(Month.parse(str(month)).first_on))
     for provider_id, month in touched.rows.get("attests.csv", ()):
         yield attested(provider_id, Month.parse(str(month)))
+    for (month,) in touched.rows.get("closes.csv", ()):
+        for provider_id in connection.execute(select(providers.c.provider_id)).scalars():
+            yield attested(provider_id, Month.parse(str(month)))
     yield from resolve(connection, sorted(touched.values("resolutions.csv", "finding_id")))
 
 

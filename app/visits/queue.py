@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, func, insert, select, text, update
 
 from app.visits.tables import derive_queue
 
@@ -28,12 +28,14 @@ Kind = Literal[
     "account",
     "accounts",
     "chain",
+    "all",
 ]
 """staff: taps of a staff_id. tag, device: all staff who used it. client: plan, declines, disputes. household: what is
 known of a client and of those who share a tag (orders, absences, refusals). manual: a manual_id. visit: a visit_id's
 holds. person: employment and overlaps of a staff_id. correction: whatever a correction_id names. provider: all staff of
 a provider, of everybody when empty. account: client and provider. accounts: all of a
-provider (attested, prices, its operation). chain: what a device_id's chain says about itself."""
+provider (attested, prices, its operation). chain: what a device_id's chain says about itself. all: everything, by a
+rebuild."""
 
 
 class Change(NamedTuple):
@@ -62,28 +64,42 @@ def enqueue(connection: Connection, changes: Iterable[Change]) -> None:
         connection.execute(insert(derive_queue).inline(), rows)
 
 
-def take(connection: Connection, limit: int) -> list[Change]:
-    """Take the oldest waiting changes away, in this transaction: if it fails they wait on."""
-    oldest = select(derive_queue.c.queue_id).order_by(derive_queue.c.queue_id).limit(limit)
-    rows = connection.execute(
-        delete(derive_queue)
-        .where(derive_queue.c.queue_id.in_(oldest))
-        .returning(
-            derive_queue.c.queue_id,
-            derive_queue.c.kind,
-            derive_queue.c.key,
-            derive_queue.c.from_at,
-            derive_queue.c.to_at,
-            derive_queue.c.provider_id,
-        )
-    ).all()
-    return [_change(row) for row in sorted(rows, key=lambda row: int(row.queue_id))]
+class Waiting(NamedTuple):
+    """A change and its place in the queue."""
+
+    queue_id: int
+    change: Change
 
 
-def waiting(connection: Connection) -> bool:
+def look(connection: Connection, limit: int) -> list[Waiting]:
+    """The oldest waiting changes, without those that failed alone."""
+    c = derive_queue.c
+    rows = connection.execute(select(derive_queue).where(c.failed == "").order_by(c.queue_id).limit(limit))
+    return [Waiting(row.queue_id, Change(row.kind, row.key, row.from_at, row.to_at, row.provider_id)) for row in rows]
+
+
+def remove(connection: Connection, taken: Iterable[Waiting]) -> None:
+    """Take changes away, in the transaction that derives them: if it fails they wait on."""
+    connection.execute(
+        text("DELETE FROM derive_queue WHERE queue_id = ANY(CAST(:ids AS bigint[]))"),
+        {"ids": [one.queue_id for one in taken]},
+    )
+
+
+def set_aside(connection: Connection, one: Waiting, error: str) -> None:
+    """Let a change that cannot be derived wait for a rebuild, so that the others go on."""
+    connection.execute(
+        update(derive_queue).where(derive_queue.c.queue_id == one.queue_id).values(failed=error or "error")
+    )
+
+
+def is_waiting(connection: Connection) -> bool:
     """Whether anything waits."""
-    return connection.execute(select(derive_queue.c.queue_id).limit(1)).first() is not None
+    c = derive_queue.c
+    return connection.execute(select(c.queue_id).where(c.failed == "").limit(1)).first() is not None
 
 
-def _change(row: Any) -> Change:
-    return Change(row.kind, row.key, row.from_at, row.to_at, row.provider_id)
+def failed(connection: Connection) -> int:
+    """How many changes were set aside: data that is stored and not derived."""
+    query = select(func.count()).select_from(derive_queue).where(derive_queue.c.failed != "")
+    return int(connection.execute(query).scalar_one())

@@ -134,4 +134,6 @@ derive_queue = Table(
     # The stretch of time concerned; NULL: since ever / for ever.
     _instant("from_at"),
     _instant("to_at"),
+    # The kind of error that deriving it alone met; empty: waiting. A rebuild clears it.
+    _text("failed"),
 )

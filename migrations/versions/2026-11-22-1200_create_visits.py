@@ -74,6 +74,7 @@ def _create() -> None:
         sa.Column("provider_id", sa.Text(), server_default="", nullable=False),
         sa.Column("from_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("to_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("failed", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("queue_id", name=op.f("pk_derive_queue")),
     )
     op.create_table(
