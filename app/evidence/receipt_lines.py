@@ -17,7 +17,7 @@ from sqlalchemy import Table, text
 
 from app.evidence import device_tables
 from app.evidence.tables import device_statements, heads, receipts, rejected_input, voids
-from app.registry.bundle.columns import RECEIPTS
+from app.registry.bundle.columns import RECEIPTS, STATEMENT_FILES
 from app.registry.bundle.source import Source
 from app.registry.bundle.staging import Run
 from app.registry.bundle.storing import Counts
@@ -91,7 +91,7 @@ def receipt_queries(from_at: datetime | None, to_at: datetime | None) -> list[st
     """SQL of one text column each, the lines of receipts.jsonl; times restrict by receipt (`taps`: by stamp)."""
     beside = ", ".join(f"'{name}', t.{name}" for name in _BESIDE)
     signed = (
-        f"SELECT jsonb_build_object('table', 'taps', {beside})::text FROM taps t "  # noqa: S608 -- our own SQL
+        f"SELECT jsonb_build_object('table', 'taps', 'signed', t.jws <> '', {beside})::text FROM taps t "  # noqa: S608 -- our own SQL
         f"WHERE (t.jws <> '' OR t.sun <> ''){_between('t.at', from_at, to_at)} ORDER BY t.device_id, t.seq, t.hash"
     )
     queries = [signed]
@@ -104,7 +104,22 @@ def receipt_queries(from_at: datetime | None, to_at: datetime | None) -> list[st
             f"SELECT (jsonb_build_object('table', '{table.name}') || to_jsonb(t))::text FROM {table.name} t "  # noqa: S608 -- our own SQL
             f"WHERE true{span} ORDER BY {keys}"
         )
-    return queries
+    return queries + [_stored_since(name, file, key) for name, file, key in _STATED]
+
+
+# Statements of people that bear no receive time of their own: table, file, id.
+_STATED = tuple(
+    (file.table, file.name, file.keys[0]) for file in STATEMENT_FILES if file.name not in ("attests.csv", "closes.csv")
+)
+
+
+def _stored_since(table: str, file: str, key: str) -> str:
+    """SQL of the statements that got in after the first close (table `stored`): what a close could not know."""
+    return (
+        f"SELECT jsonb_build_object('table', 'stored', 'file', '{file}', 'id', t.{key}, 'version', t.version, "  # noqa: S608 -- our own SQL
+        f"'stored_at', t.stored_at)::text FROM {table} t WHERE t.stored_at > (SELECT min(c.at) FROM closes c) "
+        f"ORDER BY t.{key}, t.version"
+    )
 
 
 def _between_others(from_at: datetime, to_at: datetime | None) -> str:
