@@ -24,6 +24,7 @@ from app.api.said import (
     Stating,
     made_id,
     reason_fits,
+    require_span,
     speaker,
 )
 from app.api.said_lists import find_said, list_said, said_fields, stated_seen_by
@@ -94,8 +95,8 @@ class CorrectionBody(Stating):
         needs = _NEEDS[self.kind]
         if set(given) - set(needs) or (needs and not given):
             raise ValueError("states what its kind states")
-        if self.new_start_at and self.new_end_at and self.new_end_at <= self.new_start_at:
-            raise ValueError("new_end_at after new_start_at")
+        if self.new_start_at and self.new_end_at:
+            require_span(self.new_start_at, self.new_end_at)
         return reason_fits(self)
 
 

@@ -14,7 +14,18 @@ from starlette.responses import Response
 from app.access.principals import Principal, caller_of
 from app.api.access import Access, access
 from app.api.paging import Answered, Cursor, Limit, PageOf, When, Word, instant_given, listed, problems
-from app.api.said import IdempotencyKey, Ident, Instant, Minutes, OptionalIdent, Stating, made_id, speaker
+from app.api.said import (
+    Day,
+    IdempotencyKey,
+    Ident,
+    Instant,
+    Minutes,
+    OptionalIdent,
+    Stating,
+    made_id,
+    require_span,
+    speaker,
+)
 from app.api.said_lists import find_said, list_said, own_provider, said_fields, stated_seen_by
 from app.api.walls import require_clients
 from app.core.clock import utc_now
@@ -46,12 +57,11 @@ class DeclineBody(Stating):
     notice: Notice
     noticed_at: Instant
     made_up_minutes: Minutes = 0
-    made_up_on: date | None = None
+    made_up_on: Day | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> DeclineBody:
-        if self.planned_end_at <= self.planned_start_at:
-            raise ValueError("planned_end_at after planned_start_at")
+        require_span(self.planned_start_at, self.planned_end_at)
         if self.made_up_minutes and self.made_up_on is None:
             raise ValueError("made_up_minutes need made_up_on")
         return self

@@ -15,7 +15,7 @@ from app.access.filters import of_clients
 from app.access.principals import Principal, caller_of
 from app.api.access import Access, access
 from app.api.paging import Answered, Cursor, Limit, PageOf, When, Word, instant_given, listed, problems
-from app.api.said import IdempotencyKey, Ident, Stating, Text, made_id, speaker
+from app.api.said import Day, IdempotencyKey, Ident, Stating, Text, made_id, speaker
 from app.api.said_lists import find_said, list_said, said_fields
 from app.api.walls import known_clients, require_clients
 from app.core.clock import utc_now
@@ -42,7 +42,7 @@ class DisputeBody(Stating):
     """What the client or a relative says of a day. `stated_by`: who said it, in words (daughter, client)."""
 
     client_id: Ident
-    on_date: date
+    on_date: Day
     stated_by: Ident
     text: Text
 

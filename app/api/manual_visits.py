@@ -25,6 +25,7 @@ from app.api.said import (
     Stating,
     made_id,
     reason_fits,
+    require_span,
     speaker,
 )
 from app.api.said_lists import find_said, list_said, own_provider, said_fields, stated_seen_by
@@ -67,8 +68,8 @@ class ManualBody(Stating):
     def _fits(self) -> ManualBody:
         if self.start_at is None and self.end_at is None:
             raise ValueError("at least one end")
-        if self.start_at is not None and self.end_at is not None and self.end_at <= self.start_at:
-            raise ValueError("end_at after start_at")
+        if self.start_at is not None and self.end_at is not None:
+            require_span(self.start_at, self.end_at)
         return reason_fits(self)
 
 

@@ -30,7 +30,7 @@ from app.api.paging import (
     place_of,
     problems,
 )
-from app.api.said import Ident, Instant, OptionalIdent, Stating, speaker
+from app.api.said import Ident, Instant, OptionalIdent, Stating, require_span, speaker
 from app.api.visits import seen_by
 from app.api.walls import clients_of_district, require_clients, require_staff
 from app.core.clock import utc_now
@@ -69,8 +69,7 @@ class PlanBody(Stating):
 
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> PlanBody:
-        if self.end_at <= self.start_at:
-            raise ValueError("end_at after start_at")
+        require_span(self.start_at, self.end_at)
         return self
 
 

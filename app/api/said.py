@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Header, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from app.access.principals import Principal
 from app.api.access import asked
@@ -16,6 +16,9 @@ from app.api.paging import printable
 from app.pipeline_statements import Speaker
 
 Form = TypeVar("Form", bound=BaseModel)
+_FIRST_YEAR, _LAST_YEAR = 1970, 2199
+"""What a person can mean; and nothing computed from two such times outgrows a column."""
+LONGEST = timedelta(days=7)
 
 
 class Stating(BaseModel):
@@ -28,9 +31,22 @@ def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time needs an offset")
     at = value.astimezone(UTC)
-    if not 1000 < at.year < 9999:
-        raise ValueError("a year from 1001 to 9998")
+    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        raise ValueError("a year from 1970 to 2199")
     return at
+
+
+def _text_only(value: object) -> object:
+    """No numbers: pydantic would take one for seconds since 1970."""
+    if not isinstance(value, str):
+        raise ValueError("written as text")
+    return value
+
+
+def _near(value: date) -> date:
+    if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        raise ValueError("a year from 1970 to 2199")
+    return value
 
 
 def _visible(value: str) -> str:
@@ -44,7 +60,8 @@ OptionalIdent = Annotated[str, StringConstraints(max_length=128), AfterValidator
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_visible)]
 Note = Annotated[str, StringConstraints(max_length=2000), AfterValidator(printable)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(printable)]
-Instant = Annotated[datetime, AfterValidator(_aware)]
+Instant = Annotated[datetime, BeforeValidator(_text_only), AfterValidator(_aware)]
+Day = Annotated[date, BeforeValidator(_text_only), AfterValidator(_near)]
 Minutes = Annotated[int, Field(ge=0, le=100_000)]
 IdempotencyKey = Annotated[
     str, Header(alias="Idempotency-Key", max_length=128, description="The same key again states nothing new")
@@ -57,6 +74,12 @@ def reason_fits(form: Form) -> Form:
     if given.reason == "other" and not given.note.strip():
         raise ValueError("`other` needs a note")
     return form
+
+
+def require_span(start_at: datetime, end_at: datetime) -> None:
+    """ValueError unless it ends after it starts, within a week."""
+    if not timedelta(0) < end_at - start_at <= LONGEST:
+        raise ValueError("ends after its start, within a week")
 
 
 def speaker(request: Request, principal: Principal) -> Speaker:

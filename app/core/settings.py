@@ -17,8 +17,10 @@ class Settings(BaseSettings):
     `database_url` is the owner's URL (migrations and batch); empty means the embedded PostgreSQL under `data`.
     `db_schema` holds every table (KOMGICK_SCHEMA). `login_prefix` tells the logins of several installations on one
     server apart. `logins_file` holds the passwords of the logins of a server by URL; default `data`/logins.json.
-    `public_url` is the address in people's browsers (https://komgick.example), to which passkeys are bound; empty: as the
-    request says, which a proxy in front must pass on. Timeouts are milliseconds and hold for every caller but batch.
+    `public_url` is the address in people's browsers (https://komgick.example), to which passkeys are bound; empty: as
+    the request says, which a proxy in front must pass on. Alerts go by e-mail through `smtp_host` (empty: none) and to
+    webhooks on `webhook_hosts` (host or host:port, comma-separated): a provider names its own address, so only these
+    hosts are ever called. Timeouts are milliseconds and hold for every caller but batch.
     """
 
     model_config = SettingsConfigDict(env_prefix="KOMGICK_", extra="ignore", frozen=True)
