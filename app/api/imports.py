@@ -16,7 +16,7 @@ from app import pipeline_office
 from app.access.filters import of_provider
 from app.access.principals import Principal, caller_of
 from app.api.access import Access, access
-from app.api.paging import Answered, json_answer, problems
+from app.api.paging import Answered, json_answer, polled, problems
 from app.api.said import speaker
 from app.core.clock import utc_now
 from app.core.localtime import format_instant
@@ -99,7 +99,7 @@ async def post_import(
     return JSONResponse(body, 202, {"Location": f"/api/v1/imports/{import_id}"})
 
 
-@router.get("/{import_id}", response_model=ImportBody, responses=problems(404))
+@router.get("/{import_id}", response_model=ImportBody, responses=polled(404))
 def get_import(request: Request, principal: Annotated[Principal, access(_IMPORT)], import_id: str) -> Response:
     """What became of a bundle: counts per file, or up to 100 errors."""
     with request.app.state.database.transaction(caller_of(principal), read_only=True) as connection:

@@ -81,12 +81,16 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {**_PROBLEM, "description": texts[status]} for status in sorted({401, 403, 422, 503, *statuses})}
 
 
+def polled(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of one thing that is polled: also 304."""
+    return {304: {"description": "Nothing differs from the ETag in If-None-Match"}, **problems(*statuses)}
+
+
 def listed(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a list: also 304, and the same rows as CSV."""
     return {
         200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "A page"},
-        304: {"description": "Nothing differs from the ETag in If-None-Match"},
-        **problems(*statuses),
+        **polled(*statuses),
     }
 
 

@@ -26,6 +26,7 @@ from app.api.paging import (
     listed,
     page,
     place_of,
+    polled,
     problems,
 )
 from app.api.said import Ident, Stating, speaker
@@ -115,7 +116,7 @@ def post_shift(request: Request, principal: Annotated[Principal, access(_SHIFT)]
     )  # fmt: skip
 
 
-@router.get("/me/today", response_model=TodayBody, responses=problems(409))
+@router.get("/me/today", response_model=TodayBody, responses=polled(409))
 def get_today(request: Request, principal: Annotated[Principal, access(_TODAY)]) -> Response:
     """The local day of now: her plan with where to go, and her own visits."""
     staff_id, now = _staff(principal), utc_now()

@@ -26,7 +26,7 @@ from app.api.paging import (
     listed,
     page,
     place_of,
-    problems,
+    polled,
 )
 from app.api.walls import clients_of_district
 from app.core.clock import utc_now
@@ -203,7 +203,7 @@ def get_open_visits(
     return page(request, items, following, ("client_id", "visits"))
 
 
-@router.get("/{visit_id}", response_model=VisitDetail, responses=problems(404))
+@router.get("/{visit_id}", response_model=VisitDetail, responses=polled(404))
 def get_visit(request: Request, principal: Annotated[Principal, access(_READ)], visit_id: str) -> Response:
     """One visit with its taps, findings, and history: corrections in the order in which they apply."""
     now = utc_now()
