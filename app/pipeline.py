@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from app.billing import frozen_files
 from app.core.localtime import local_date
 from app.core.month import Month
 from app.db.callers import Caller
@@ -23,6 +24,7 @@ from app.evidence.flow import Answer, Upload
 from app.evidence.imports import ImportOptions, ImportReport, refuse_errors
 from app.evidence.keys import open_keyring
 from app.evidence.sun_import import counter_by
+from app.months.loading import closed_months
 from app.pipeline_derive import catch_up, queue_answers, queue_import, rebuild
 from app.policies import Policy, PolicyBook
 from app.registry.bundle.staging import Progress, no_progress
@@ -111,7 +113,9 @@ def import_bundle(
     BundleRefused with up to 100 errors; a dry run stores nothing. `derivation` is told (phase, done, of how many).
     """
     keyring = open_keyring(database.settings.data)
-    options = ImportOptions(dry_run=dry_run, progress=progress, sun_counter=counter_by(keyring.sun))
+    options = ImportOptions(
+        dry_run=dry_run, progress=progress, sun_counter=counter_by(keyring.sun), extra=frozen_files.readers()
+    )
     with database.transaction(Caller.batch()) as connection:
         report = imports.import_bundle(connection, path, now=now, options=options)
         refuse_errors(report)
@@ -129,5 +133,7 @@ def export_bundle(
     """The bundle comes out: everything, or what recomputes a month. Rows per file."""
     with database.transaction(Caller.batch()) as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-        options = ExportOptions(month=month, keyring=open_keyring(database.settings.data), progress=progress)
+        frozen = frozen_files.queries(month) if closed_months(connection) else {}
+        keyring = open_keyring(database.settings.data)
+        options = ExportOptions(month=month, extra=frozen, keyring=keyring, progress=progress)
         return exports.export_bundle(connection, out, options)

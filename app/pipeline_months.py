@@ -11,6 +11,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, insert, select
 
+from app.access.logs import note_change
 from app.billing import fee_flow
 from app.billing import store as billing_store
 from app.billing.flow import lines_of, write_lines
@@ -33,6 +34,7 @@ from app.months.rules.closing import LeftOpen, freeze, left_open, month_hash
 from app.months.store import StoredAccount
 from app.months.tables import month_accounts
 from app.pipeline_derive import catch_up, follow, lock
+from app.pipeline_statements import Speaker
 from app.refusals import Invalid, MonthClosed, MonthNotClosable
 from app.registry.tables import providers
 from app.visits.draft import AccountSpan
@@ -78,7 +80,7 @@ class Closed:
 
 
 def close_month(
-    database: Database, month: Month, *, on: date | None, by: str, now: datetime, progress: Progress
+    database: Database, month: Month, *, on: date | None, by: str | Speaker, now: datetime, progress: Progress
 ) -> Closed:
     """The payment run: freezes every account and line of the month, in one transaction.
 
@@ -86,6 +88,7 @@ def close_month(
     month before it is open although an earlier one is closed.
     """
     run_on = on or local_date(now)
+    name = by.principal.id if isinstance(by, Speaker) else by
     complete_month(database, month, now)
     with database.transaction(Caller.batch()) as connection:
         lock(connection)
@@ -111,8 +114,10 @@ def close_month(
         note_misfits(connection, month, now)
         connection.execute(
             insert(closes),
-            [{"month": str(month), "at": now, "by": by, "hash": sealed, "version": 1, "stored_at": now}],
+            [{"month": str(month), "at": now, "by": name, "hash": sealed, "version": 1, "stored_at": now}],
         )
+        if isinstance(by, Speaker):
+            note_change(connection, by.principal, "month.close", str(month), now, request_id=by.asked.request_id)
     return Closed(month, run_on, sealed, control_totals(lines), tuple(_due(lines)), left_open(accounts))
 
 

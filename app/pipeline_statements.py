@@ -18,7 +18,7 @@ from app.access.principals import Principal, caller_of
 from app.db.engine import Database
 from app.evidence.stated import KINDS, load_by_id
 from app.evidence.store import Stored, append
-from app.facts import Correction, ManualVisit, PlannedVisit, Resolution
+from app.facts import Attest, Correction, ManualVisit, PlannedVisit, Resolution
 from app.pipeline_derive import catch_up
 from app.refusals import Conflict, Refused
 from app.visits import queue
@@ -115,5 +115,7 @@ def _before(connection: Connection, facts: Sequence[Statement]) -> list[Any]:
 
 
 def _id_of(fact: Any) -> str:
+    if isinstance(fact, Attest):
+        return f"{fact.provider_id} {fact.month}"
     kind = KINDS.get(type(fact))
     return str(getattr(fact, kind.key if kind else "finding_id"))

@@ -32,7 +32,30 @@ def fees_of_month(connection: Connection, month: Month) -> list[FeeLine]:
     for start in range(0, len(clients), CLIENTS_AT_ONCE):
         part = set(clients[start : start + CLIENTS_AT_ONCE])
         lines += _lines(connection, month, [key for key in keys if key[0] in part], takes=takes)
-    return sorted(lines, key=lambda line: (line.client_id, line.origin_month, line.fee_class))
+    return sorted(lines, key=_order)
+
+
+def fees_page(connection: Connection, month: Month, after: tuple[str, int] | None, limit: int) -> list[FeeLine]:
+    """At most `limit` fee lines from a place on: (client_id, how many of its lines were read), by client."""
+    client_id, skip = after or ("", 0)
+    if month in closed_months(connection):
+        c = closed_fee_lines.c
+        found = store.load_fee_lines(connection, c.month_on == month.first_on, c.client_id >= client_id)
+        return sorted(found, key=_order)[skip : skip + limit]
+    takes = adjusting_month(closed_months(connection)) == month
+    keys = [key for key in _keys(connection, month) if key[0] >= client_id]
+    clients = sorted({one for one, _ in keys})
+    lines: list[FeeLine] = []
+    for start in range(0, len(clients), limit):
+        part = set(clients[start : start + limit])
+        lines += sorted(_lines(connection, month, [key for key in keys if key[0] in part], takes=takes), key=_order)
+        if len(lines) >= skip + limit:
+            break
+    return lines[skip : skip + limit]
+
+
+def _order(line: FeeLine) -> tuple[str, Month, str, str]:
+    return line.client_id, line.origin_month, line.fee_class, line.cause
 
 
 def freeze_month(connection: Connection, month: Month, _now: datetime) -> None:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.billing.tables import billing_lines, closed_fee_lines
@@ -40,6 +40,28 @@ def load_lines(connection: Connection, *conditions: Any, gone: bool = False) -> 
     c = billing_lines.c
     query = select(billing_lines).where(*conditions).order_by(c.month_on, c.client_id, c.provider_id, c.line_id)
     return [line_from_row(row) for row in connection.execute(query if gone else query.where(c.gone == 0))]
+
+
+def load_page(
+    connection: Connection,
+    conditions: Sequence[Any],
+    limit: int,
+    after: tuple[datetime, str] | tuple[str, str, str] | None,
+    changed_since: datetime | None = None,
+) -> list[BillingLine]:
+    """At most `limit` lines after a place, by (client, provider, line); with `changed_since` by (time of change,
+    line), and also those no longer owed, with nothing in them."""
+    c = billing_lines.c
+    order: tuple[Any, ...] = (c.client_id, c.provider_id, c.line_id)
+    query = select(billing_lines).where(*conditions)
+    if changed_since is None:
+        query = query.where(c.gone == 0)
+    else:
+        order = (c.changed_at, c.line_id)
+        query = query.where(c.changed_at >= changed_since)
+    if after is not None:
+        query = query.where(tuple_(*order) > tuple_(*after))
+    return [line_from_row(row) for row in connection.execute(query.order_by(*order).limit(limit))]
 
 
 def settled_lines(connection: Connection, clients: Collection[str]) -> dict[Key, list[BillingLine]]:

@@ -3,7 +3,8 @@
 A month needs more than its own taps: the month before decides what is carried in, and a visit's other end may lie a
 day outside. So `--month M` holds the whole registry and policies, what lies in M or the month before with a margin of
 three days on either side (pairing looks back at most 24 h, an AUTO 16 h), the reasons for excess of both months, the
-corrections of the taps, manual visits and devices exported, and all resolutions, attestations and closes.
+corrections of the taps, manual visits and devices exported, all resolutions and attestations, and the closes of both
+months.
 """
 
 from __future__ import annotations
@@ -130,6 +131,8 @@ def _touches(file: File, month: Month, span: tuple[datetime, datetime]) -> str:
         "manual_visits.csv": within("coalesce(t.start_at, t.end_at)"),
         "corrections.csv": named,
         "excess_reasons.csv": months,
+        # An earlier close without what it froze from would make everything of that month an adjustment.
+        "closes.csv": months,
         "staff_hours.csv": days,
         "services_done.csv": within("t.done_at"),
     }.get(file.name, "true")

@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, tuple_
 
+from app.core.month import Month
 from app.evidence.store import among, current
-from app.evidence.tables import corrections, declines, disputes, manual_visits, planned_visits
-from app.facts import Correction, Decline, Dispute, ManualVisit, PlannedVisit
+from app.evidence.tables import corrections, declines, disputes, excess_reasons, manual_visits, planned_visits
+from app.facts import Correction, Decline, Dispute, ExcessReason, ManualVisit, PlannedVisit
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ KINDS: Mapping[type[Any], Kind] = {
     ManualVisit: Kind(ManualVisit, manual_visits, "manual_id", "stored_at"),
     Correction: Kind(Correction, corrections, "correction_id", "made_at"),
     Dispute: Kind(Dispute, disputes, "dispute_id", "stated_at"),
+    ExcessReason: Kind(ExcessReason, excess_reasons, "reason_id", "stored_at"),
 }
 
 
@@ -81,5 +83,8 @@ def at_of(said: Said) -> datetime:
 
 
 def _said(kind: Kind, row: Row[Any]) -> Said:
-    fact = kind.fact(*(getattr(row, name) for name in kind.names))
+    values = {name: getattr(row, name) for name in kind.names}
+    if "month" in values:
+        values["month"] = Month.parse(values["month"])
+    fact = kind.fact(**values)
     return Said(fact, row.version, row.stored_at, getattr(row, "provider_id", ""))

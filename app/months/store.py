@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Text, cast, delete, func, insert, literal, null, select, update
+from sqlalchemy import Connection, Row, Select, Text, cast, delete, func, insert, literal, null, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -72,6 +72,45 @@ def load_current(connection: Connection, *conditions: Any) -> list[StoredAccount
     c = month_accounts.c
     query = select(month_accounts).where(c.superseded_at.is_(None), c.gone == 0, *conditions)
     return [stored_from_row(row) for row in connection.execute(query.order_by(c.month_on, c.client_id, c.provider_id))]
+
+
+def closed_in(month: Month) -> tuple[Any, ...]:
+    """The conditions for the accounts of a month that stand as its run left them."""
+    return month_accounts.c.month_on == month.first_on, month_accounts.c.state == "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPlace:
+    """Where a page of accounts ended. `known_at` in lists by time of change."""
+
+    client_id: str
+    provider_id: str
+    known_at: datetime | None = None
+
+
+def load_page(
+    connection: Connection,
+    month: Month,
+    conditions: Sequence[Any],
+    limit: int,
+    *,
+    after: AccountPlace | None = None,
+    changed_since: datetime | None = None,
+) -> list[StoredAccount]:
+    """At most `limit` accounts after a place, by client and provider; with `changed_since` by when they changed, and
+    also those that are no more, with nothing in them."""
+    c = month_accounts.c
+    order: tuple[Any, ...] = (c.client_id, c.provider_id)
+    query = select(month_accounts).where(c.month_on == month.first_on, c.superseded_at.is_(None), *conditions)
+    if changed_since is None:
+        query = query.where(c.gone == 0)
+    else:
+        order = (c.known_at, *order)
+        query = query.where(c.known_at >= changed_since)
+    if after is not None:
+        place = (after.client_id, after.provider_id)
+        query = query.where(tuple_(*order) > tuple_(*((after.known_at, *place) if changed_since else place)))
+    return [stored_from_row(row) for row in connection.execute(query.order_by(*order).limit(limit))]
 
 
 def load_known_on(connection: Connection, month: Month, before: datetime) -> list[StoredAccount]:

@@ -85,13 +85,13 @@ class Both:
         return {(one.account.client_id, one.account.provider_id): one for one in frozen(self.database, month)}
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_step_by_step_is_as_from_nothing(make_database: Callable[..., Database], seed: int) -> None:
     chance = Random(seed)
     both = Both(make_database())
     both.read(*START)
     exports: dict[Month, str] = {}
-    for step in steps(chance, 20):
+    for step in steps(chance, 16):
         if step[0] == "close":
             month = MONTHS[len(exports)]
             both.close(month)
@@ -104,7 +104,7 @@ def test_step_by_step_is_as_from_nothing(make_database: Callable[..., Database],
         both.check(month)
     for month, export in exports.items():
         assert both.export(month) == export
-    if seed % 4 == 0:
+    if seed == 0:
         rebuild(both.database, both.now + timedelta(minutes=1))
         for month in MONTHS:
             both.check(month)
