@@ -110,6 +110,39 @@ def list_all(data: DataOption = None, fmt: FormatOption = Format.TABLE) -> None:
     emit(rows, fmt, ("person_id", "name", "person_key", "roles", "created_at", "ended_at"))
 
 
+@user.command()
+def review(
+    month: Annotated[str, typer.Argument(metavar="M", help="The month, YYYY-MM.")],
+    sample: Annotated[int, typer.Option("--sample", min=1, max=1000, help="How many readings.")] = 20,
+    data: DataOption = None,
+    fmt: FormatOption = Format.TABLE,
+) -> None:
+    """A month's sample of who read whose data, for a person to look at; all readings under break-glass."""
+    from app.access.retention import review_sample  # noqa: PLC0415 -- as above
+    from app.core.month import Month  # noqa: PLC0415 -- as above
+    from app.db.callers import Caller  # noqa: PLC0415 -- as above
+
+    with opened(data) as database, database.transaction(Caller.batch(), read_only=True) as connection:
+        rows = review_sample(connection, Month.parse(month), sample)
+    emit(rows, fmt, ("at", "actor", "role", "provider_id", "district", "what", "route", "count", "subjects",
+                     "break_glass"))  # fmt: skip
+
+
+@user.command("retention")
+def keep_no_longer(
+    delete: Annotated[bool, typer.Option("--delete", help="Delete; without it only counts are shown.")] = False,
+    by: ByOption = "",
+    data: DataOption = None,
+    fmt: FormatOption = Format.TABLE,
+) -> None:
+    """What logs, sessions and tokens are over their time: a dry run, unless --delete."""
+    from app.pipeline_access import operator, people  # noqa: PLC0415 -- as above
+
+    with opened(data) as database:
+        rows = people.keep_no_longer(database, operator(by), utc_now(), delete_them=delete)
+    emit(rows, fmt, ("table", "rows", "deleted", "why"))
+
+
 def _show(invited: Invited, public_url: str, fmt: Format) -> None:
     row = {
         "person_id": invited.person_id,

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from app.access import people, sessions
+from app.access import people, retention, sessions
 from app.access.filters import of_provider
 from app.access.logs import note_change
 from app.access.people import Invited, NewRole
@@ -162,3 +162,13 @@ def _require_place(database: Database, wanted: NewRole) -> None:
         any_order = connection.execute(select(orders.c.order_id).limit(1)).first()
         if wanted.district and any_order is not None and connection.execute(ordered).first() is None:
             raise NotFound(f"no order has the district {wanted.district}")
+
+
+def keep_no_longer(database: Database, by: Principal, now: datetime, *, delete_them: bool) -> list[dict[str, Any]]:
+    """What is over its time in the tables of access, per rule; a dry run unless `delete_them`."""
+    with database.transaction(Caller.batch()) as connection:
+        found = retention.apply_rules(connection, now, delete_them=delete_them)
+        if delete_them:
+            facts = {row["table"]: row["rows"] for row in found if row["deleted"]}
+            note_change(connection, by, "retention.delete", "", now, facts=facts)
+    return found

@@ -69,7 +69,7 @@ def build(database: Database, folder: Path) -> World:
         for side in SIDES:
             job = {
                 "import_id": ids[side]["import_id"], "provider_id": f"P{side}", "made_by": f"HEMLIG{side}",
-                "state": "done", "created_at": utc_now(),
+                "dry_run": False, "state": "done", "created_at": utc_now(),
             }  # fmt: skip
             connection.execute(insert(import_jobs), job)
     world = World(database, ids, hashes)
