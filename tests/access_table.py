@@ -6,12 +6,13 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from app.access.principals import NAMES
+from app.access.principals import ROLES, SIGNED_IN
 from app.api.access import Access, routes_of
 from app.main import ROUTERS
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- routes and roles: begin -->", "<!-- routes and roles: end -->"
+_WHO = {ROLES: "all people in a role", ROLES | {SIGNED_IN}: "all people"}
 
 
 def access_table() -> str:
@@ -23,7 +24,7 @@ def access_table() -> str:
     for method, path, declaration in routes_of(app):
         route = f"`{method} {path.removeprefix('/api/v1')}`"
         if isinstance(declaration, Access):
-            who = ", ".join(sorted(declaration.roles)) if declaration.roles != NAMES else "everybody"
+            who = _WHO.get(declaration.roles) or ", ".join(sorted(declaration.roles))
             fresh = "yes" if declaration.fresh else ""
             lines.append(f"| {route} | {who} | {declaration.tenant} | {declaration.reads} | {fresh} |")
         else:

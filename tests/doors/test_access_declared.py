@@ -11,6 +11,7 @@ from app import main
 from app.api.access import Access, Principal, access, routes_of
 from app.db.engine import Database
 from app.main import create_app
+from tests.access_table import README, with_table
 
 
 def test_every_route_declares_who_may_use_it(database: Database) -> None:
@@ -45,3 +46,8 @@ def test_a_declared_route_starts(database: Database, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(main, "ROUTERS", (*main.ROUTERS, router))
     assert any(path == "/declared" for _, path, _ in routes_of(create_app(database)))
+
+
+def test_the_readme_has_the_table_of_today() -> None:
+    readme = README.read_text("utf-8")
+    assert with_table(readme) == readme, "write it anew: python -m tests.access_table"
