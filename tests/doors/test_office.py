@@ -46,7 +46,8 @@ def test_each_sees_its_own_part_of_the_registry(
     mine = machine(database, "registry", provider="P1")
     assert [one[key] for one in items(door.get(f"/api/v1/{path}", headers=mine))] == own
     city = machine(database, "registry")
-    seen, cursor = [], ""
+    seen: list[dict[str, object]] = []
+    cursor: str | None = ""
     while cursor is not None:
         answer = door.get(f"/api/v1/{path}?limit=1&cursor={cursor}", headers=city)
         seen, cursor = seen + items(answer), answer.json()["next_cursor"]

@@ -58,7 +58,8 @@ def test_planned_against_executed(database: Database, door: httpx.Client) -> Non
         ("c1", "v1", "matched", 30), ("c1", None, "unplanned", 20), ("c2", None, "unplanned", 0),
         ("c2", "v2", "missed", 0), ("c2", "v3", "withdrawn", 0), ("c2", "v4", "declined", 0),
     ]  # fmt: skip
-    seen, cursor = [], ""
+    seen: list[dict[str, object]] = []
+    cursor: str | None = ""
     while cursor is not None:
         answer = door.get(f"/api/v1/planned-visits/outcome?day=2026-10-05&limit=1&cursor={cursor}", headers=planner)
         seen, cursor = seen + items(answer), answer.json()["next_cursor"]
