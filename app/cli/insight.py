@@ -12,7 +12,7 @@ import typer
 
 from app.cli.context import DataOption, FormatOption
 from app.cli.output import Format, emit, emit_object
-from app.cli.reading import counted, day_of, draw, month_of, reading, values_of
+from app.cli.reading import counted, day_of, derived_reading, draw, month_of, values_of
 from app.refusals import Invalid
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def continuity(
         raise typer.BadParameter("give either --month or --from", param_hint="--month")
     chosen = measure_named(measure)
     variants = rules.chosen_variants(chosen, variant or ())
-    with reading(data) as connection:
+    with derived_reading(data) as connection:
         source = DatabaseSource(connection)
         if year:
             rows = list(counted(rules.every_fortnight(chosen, source, year, variants), "fortnights", 53))
@@ -98,7 +98,7 @@ def quality(
     if premium:
         _premium(when, premium, values_of(threshold or (), "--threshold"), (other_reading, provider), (data, fmt))
         return
-    with reading(data) as connection:
+    with derived_reading(data) as connection:
         found = quality_object(load_quality(connection, when))
     draw(plot, "executed", found)
     if open_to is not None:
@@ -133,7 +133,7 @@ def shadow(
     models = [read_shadow_model(model_text(name)) for name in (*model, *files)]
     if not chosen:
         raise typer.BadParameter("give at least one month", param_hint="M")
-    with reading(data) as connection:
+    with derived_reading(data) as connection:
         accounts = [
             row
             for when in counted(chosen, "months", len(chosen))
@@ -163,7 +163,7 @@ def _premium(
     (other_reading, provider), (data, fmt) = chosen, output
     model = with_choices(read_premium_model(model_text(name), FIGURES), thresholds, other_reading or None)
     require_thresholds(model)
-    with reading(data) as connection:
+    with derived_reading(data) as connection:
         applicants = load_applicants(connection, month, model.measure)
     if provider:
         own = applicant_named(applicants, provider)
@@ -244,7 +244,7 @@ def client_sheet(
     from app.insight.sheet_store import load_sheet  # noqa: PLC0415 -- likewise
 
     when = month_of(month)
-    with reading(data) as connection:
+    with derived_reading(data) as connection:
         facts = load_sheet(connection, when, client)
     try:
         out.write_text(render_sheet(facts), encoding="utf-8")
@@ -267,7 +267,7 @@ def irregular(
     from app.registry.store import load_policy_book  # noqa: PLC0415 -- as above
 
     when = month_of(month)
-    with reading(data) as connection:
+    with derived_reading(data) as connection:
         scene = load_scene(connection, when)
         policy = load_policy_book(connection).on(when.first_on)
     try:

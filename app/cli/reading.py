@@ -32,6 +32,19 @@ def reading(data: Path | None) -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def derived_reading(data: Path | None) -> Iterator[Connection]:
+    """`reading`, after deriving whatever was stated before the command and still waits."""
+    from app.core.clock import utc_now  # noqa: PLC0415 -- `--help` needs no database
+    from app.db.callers import Caller  # noqa: PLC0415 -- likewise
+    from app.pipeline_derive import catch_up  # noqa: PLC0415 -- likewise
+
+    with opened(data) as db:
+        catch_up(db, utc_now())
+        with db.transaction(Caller.batch(), read_only=True) as connection:
+            yield connection
+
+
 def month_of(text: str, hint: str = "M") -> Month:
     """The month of an argument; wrong usage otherwise."""
     from app.core.month import Month  # noqa: PLC0415 -- `--help` needs nothing

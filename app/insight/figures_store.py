@@ -17,6 +17,7 @@ from app.facts import Absence, Employment, Order
 from app.findings.tables import findings
 from app.insight.columns import code, read_numbers
 from app.insight.quality import Carried, Ordered, QualityFacts, Resolved, Worked
+from app.insight.scope import EVERYTHING, Scope, as_text
 from app.insight.shadow_rows import Account, Declined, Done, ShadowFacts
 from app.insight.staffing import latest_by_staff
 from app.insight.stays import COUNTED_CLASSES, microseconds
@@ -55,21 +56,21 @@ class OrderedMonth:
     unit_id: str
 
 
-def load_quality(connection: Connection, month: Month) -> QualityFacts:
-    """Everything the figures of a month follow from."""
+def load_quality(connection: Connection, month: Month, scope: Scope = EVERYTHING) -> QualityFacts:
+    """Everything the figures of a month follow from; a provider's own for a provider."""
     window = Window.of_month(month)
-    everybody = load_employments(connection)
+    everybody = load_employments(connection, scope)
     unit_of = {row.staff_id: row.unit_id for row in latest_by_staff(everybody, month)}
-    ordered = load_ordered(connection, month)
+    ordered = load_ordered(connection, month, scope)
     return QualityFacts(
         month=month,
         employments=everybody,
-        carried=load_carried(connection, month),
-        worked=_worked(connection, month),
+        carried=load_carried(connection, month, scope),
+        worked=_worked(connection, month, scope),
         ordered=[Ordered(client, provider, row.unit_id, row.minutes) for (client, provider), row in ordered.items()],
-        resolved=_resolved(connection, month, unit_of),
-        spreads=start_spreads(_planned_starts(connection, month), window),
-        between=between_visits(load_stays(connection, window, EVERY_CLASS), window),
+        resolved=_resolved(connection, month, unit_of, scope),
+        spreads=start_spreads(_planned_starts(connection, month, scope), window),
+        between=between_visits(load_stays(connection, window, EVERY_CLASS, scope=scope), window),
         districts=load_districts(connection, window),
         operations=load_operations(connection),
         names=load_names(connection),
@@ -120,18 +121,18 @@ def load_shadow(connection: Connection, month: Month) -> ShadowFacts:
     )  # fmt: skip
 
 
-def load_employments(connection: Connection) -> list[Employment]:
-    """Every employment there is."""
+def load_employments(connection: Connection, scope: Scope = EVERYTHING) -> list[Employment]:
+    """Every employment there is, the provider's own for a provider."""
     return [
         Employment(
             row.staff_id, row.valid_from, row.valid_to, row.person_key, row.unit_id, row.provider_id, row.name,
             row.employment, row.education, row.education_document, row.in_training, row.role,
         )
-        for row in connection.execute(select(employments))
+        for row in connection.execute(select(employments).where(*scope.provider(employments.c.provider_id)))
     ]  # fmt: skip
 
 
-def load_carried(connection: Connection, month: Month) -> list[Carried]:
+def load_carried(connection: Connection, month: Month, scope: Scope = EVERYTHING) -> list[Carried]:
     """Executed minutes by unit, provider, client and staff_id, of accepted visits that start in the month."""
     keys = (visits.c.unit_id, visits.c.provider_id, visits.c.client_id, visits.c.staff_id)
     query = (
@@ -141,20 +142,21 @@ def load_carried(connection: Connection, month: Month) -> list[Carried]:
             visits.c.accepted,
             visits.c.role == "carer",
             visits.c.service.in_(COUNTED_CLASSES),
+            *scope.care(visits.c),
         )
         .group_by(*keys)
     )
     return [Carried(*row) for row in connection.execute(query)]
 
 
-def load_ordered(connection: Connection, month: Month) -> dict[Account, OrderedMonth]:
+def load_ordered(connection: Connection, month: Month, scope: Scope = EVERYTHING) -> dict[Account, OrderedMonth]:
     """Ordered time of every account with an order day in the month."""
     policy = load_policy_book(connection).on(month.first_on)
     away: dict[str, list[Absence]] = defaultdict(list)
     for row in connection.execute(select(absences).where(absences.c.from_on <= month.last_on)):
         away[row.client_id].append(Absence(row.client_id, row.from_on, row.kind, row.to_on))
     of_account: dict[Account, list[Order]] = defaultdict(list)
-    listed = select(orders).where(_ordered_in(month)).order_by(orders.c.valid_from, orders.c.order_id)
+    listed = select(orders).where(_ordered_in(month), *scope.orders()).order_by(orders.c.valid_from, orders.c.order_id)
     for row in connection.execute(listed):
         of_account[row.client_id, row.provider_id].append(
             Order(
@@ -170,7 +172,7 @@ def load_ordered(connection: Connection, month: Month) -> dict[Account, OrderedM
     return found
 
 
-def _worked(connection: Connection, month: Month) -> list[Worked]:
+def _worked(connection: Connection, month: Month, scope: Scope) -> list[Worked]:
     keys = (employments.c.unit_id, employments.c.provider_id, employments.c.role, employments.c.employment)
     on_the_day = and_(
         employments.c.staff_id == staff_hours.c.staff_id,
@@ -180,18 +182,20 @@ def _worked(connection: Connection, month: Month) -> list[Worked]:
     query = (
         select(*keys, func.sum(staff_hours.c.minutes))
         .join_from(staff_hours, employments, on_the_day)
-        .where(staff_hours.c.worked_on.between(month.first_on, month.last_on))
+        .where(
+            staff_hours.c.worked_on.between(month.first_on, month.last_on), *scope.provider(employments.c.provider_id)
+        )
         .group_by(*keys)
     )
     return [Worked(*row) for row in connection.execute(query)]
 
 
-def _resolved(connection: Connection, month: Month, unit_of: Mapping[str, str]) -> Iterable[Resolved]:
+def _resolved(connection: Connection, month: Month, unit_of: Mapping[str, str], scope: Scope) -> Iterable[Resolved]:
     from_at, to_at = month_bounds(month)
     query = (
         select(findings.c.provider_id, findings.c.staff_id, findings.c.at, resolutions.c.resolved_at)
         .join_from(findings, resolutions, findings.c.finding_id == resolutions.c.finding_id)
-        .where(findings.c.at >= from_at, findings.c.at < to_at, is_current(resolutions))
+        .where(findings.c.at >= from_at, findings.c.at < to_at, is_current(resolutions), *scope.care(findings.c))
     )
     return [
         Resolved(row.provider_id, unit_of.get(row.staff_id, ""), max((row.resolved_at - row.at) // SECOND, 0))
@@ -200,18 +204,21 @@ def _resolved(connection: Connection, month: Month, unit_of: Mapping[str, str]) 
 
 
 _PLANNED_STARTS = """
-    SELECT hashtextextended(v.unit_id, 0), hashtextextended(v.provider_id, 0), hashtextextended(v.client_id, 0),
-           (extract(epoch FROM p.start_at) * 1000000)::bigint, (extract(epoch FROM v.start_at) * 1000000)::bigint
-    FROM visits v JOIN planned_visits p ON p.planned_id = v.planned_id AND p.provider_id = v.provider_id
-    WHERE v.month_on = %(first)s AND v.planned_id <> '' AND v.start_at IS NOT NULL AND v.status <> 'cancelled'
-      AND v.role = 'carer' AND v.service = ANY(%(classes)s)
+    SELECT hashtextextended(visits.unit_id, 0), hashtextextended(visits.provider_id, 0),
+           hashtextextended(visits.client_id, 0),
+           (extract(epoch FROM p.start_at) * 1000000)::bigint, (extract(epoch FROM visits.start_at) * 1000000)::bigint
+    FROM visits JOIN planned_visits p ON p.planned_id = visits.planned_id AND p.provider_id = visits.provider_id
+    WHERE visits.month_on = %(first)s AND visits.planned_id <> '' AND visits.start_at IS NOT NULL
+      AND visits.status <> 'cancelled'
+      AND visits.role = 'carer' AND visits.service = ANY(%(classes)s)
       AND NOT EXISTS (SELECT 1 FROM planned_visits newer WHERE newer.planned_id = p.planned_id
                       AND newer.provider_id = p.provider_id AND newer.version > p.version)"""
 
 
-def _planned_starts(connection: Connection, month: Month) -> PlannedStarts:
-    values = {"first": month.first_on, "classes": list(COUNTED_CLASSES)}
-    unit, provider, client, planned_us, start_us = read_numbers(connection, _PLANNED_STARTS, values, 5)
+def _planned_starts(connection: Connection, month: Month, scope: Scope) -> PlannedStarts:
+    seen, bound = as_text(connection, scope.care(visits.c))
+    values = {**bound, "first": month.first_on, "classes": list(COUNTED_CLASSES)}
+    unit, provider, client, planned_us, start_us = read_numbers(connection, _PLANNED_STARTS + seen, values, 5)
 
     def unlisted() -> Iterable[tuple[int, str]]:
         query = text(

@@ -98,7 +98,8 @@ def _lines(axes: Axes, labels: Sequence[str], rows: Sequence[Found]) -> None:
         )  # fmt: skip
     step = max(1, len(labels) // 13)
     axes.set_xticks(range(0, len(labels), step), labels[::step], fontsize=8)
-    axes.set_ylim(bottom=0)
+    highest = max((row[key] for row in rows for key in ("mean", "median") if row[key] is not None), default=1)
+    axes.set_ylim(0, highest * 1.15)
     axes.set_ylabel("Antal olika personer")
     axes.legend(frameon=False)
     if all(row["mean"] is None for row in rows):

@@ -259,20 +259,21 @@ def quality_object(facts: QualityFacts) -> dict[str, Any]:
         "minimum_clients": MINIMUM_CLIENTS,
         "definitions": {name: {"sv": sv, "en": en} for name, (sv, en) in DEFINITIONS.items()},
         "groups": [
-            {"level": level, "id": key, "name": facts.names.get((level, key), key), **_shown(found[level, key])}
+            {"level": level, "id": key, "name": facts.names.get((level, key), key), **_shown(level, found[level, key])}
             for level, key in rows
         ],
     }
 
 
-def _shown(figures: Figures) -> dict[str, Any]:
+def _shown(level: str, figures: Figures) -> dict[str, Any]:
     education, turnover = figures.education, figures.turnover
     staff = education.staff if education else 0
     waits = median_of(figures.waits)
     return {
         "clients": len(figures.clients),
         "staff": staff,
-        "small_group": staff < MINIMUM_STAFF or len(figures.clients) < MINIMUM_CLIENTS,
+        # a district has no staff of its own
+        "small_group": len(figures.clients) < MINIMUM_CLIENTS or (level != "district" and staff < MINIMUM_STAFF),
         "executed_minutes": figures.executed,
         "ordered_minutes": figures.ordered,
         "worked_minutes": figures.worked,

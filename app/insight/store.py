@@ -17,9 +17,11 @@ from app.facts import Absence
 from app.findings.tables import findings
 from app.insight.columns import code, read_numbers
 from app.insight.contacts import ContactPerson
+from app.insight.scope import EVERYTHING, Scope, as_text
 from app.insight.stays import COUNTED_CLASSES, Stays, microseconds
 from app.insight.windows import Window
 from app.registry.tables import absences, clients, contacts, employments, orders, providers
+from app.visits.tables import visits
 
 _CHOSEN = """
     FROM visits
@@ -41,17 +43,19 @@ class DatabaseSource:
     """`measure.Source` over the database, in the caller's transaction: a provider sees its own visits only."""
 
     connection: Connection
+    scope: Scope = EVERYTHING
     _contacts: tuple[ContactPerson, ...] | None = field(default=None, init=False)
 
     def stays(self, window: Window) -> Stays:
-        return load_stays(self.connection, window)
+        return load_stays(self.connection, window, scope=self.scope)
 
     def ordered_clients(self, window: Window) -> Iterable[str]:
-        query = select(orders.c.client_id).where(_valid_in(orders.c, window)).distinct()
+        query = select(orders.c.client_id).where(_valid_in(orders.c, window), *self.scope.orders()).distinct()
         return self.connection.execute(query).scalars().all()
 
     def birth_dates(self) -> Mapping[str, date | None]:
-        return {row.client_id: row.birth_date for row in self.connection.execute(select(clients))}
+        query = select(clients.c.client_id, clients.c.birth_date)
+        return {row.client_id: row.birth_date for row in self.connection.execute(query)}
 
     def absences(self, window: Window) -> Iterable[Absence]:
         open_ended = or_(absences.c.to_on.is_(None), absences.c.to_on >= window.from_on, absences.c.kind == "dead")
@@ -65,6 +69,7 @@ class DatabaseSource:
             planned_visits.c.withdrawn_at.is_(None),
             planned_visits.c.service.in_(COUNTED_CLASSES),
             is_current(planned_visits),
+            *self.scope.care(planned_visits.c),
         )
         return [(row.client_id, microseconds(row.start_at)) for row in self.connection.execute(query)]
 
@@ -78,22 +83,30 @@ class DatabaseSource:
             findings.c.code.in_(("unknown_tag", "unknown_staff")),
             findings.c.at >= instant_of(window.from_on),
             findings.c.at < instant_of(window.to_on + timedelta(days=1)),
+            *self.scope.care(findings.c),
         )
         return int(self.connection.execute(query).scalar_one())
 
 
-def load_stays(connection: Connection, window: Window, classes: Iterable[str] = COUNTED_CLASSES) -> Stays:
+def load_stays(
+    connection: Connection, window: Window, classes: Iterable[str] = COUNTED_CLASSES, *, scope: Scope = EVERYTHING
+) -> Stays:
     """The counted visits that start (else end) on a local day of the window."""
+    seen, bound = as_text(connection, scope.care(visits.c))
     values = {
+        **bound,
         "first": window.from_on.replace(day=1),
         "last": window.to_on.replace(day=1),
         "from": instant_of(window.from_on),
         "to": instant_of(window.to_on + timedelta(days=1)),
         "classes": list(classes),
     }
-    client, person, unit, provider, start_us, end_us, minutes, flags = read_numbers(connection, _STAYS, values, 8)
+    client, person, unit, provider, start_us, end_us, minutes, flags = read_numbers(
+        connection, _STAYS + seen, values, 8
+    )
+    named = partial(_named_by_visits, connection, seen, values)
     coded = [
-        code(numbers, registered_names(connection, column), partial(_named_by_visits, connection, column, values))
+        code(numbers, registered_names(connection, column), partial(named, column))
         for numbers, column in ((client, "client_id"), (person, "person"), (unit, "unit_id"), (provider, "provider_id"))
     ]
     (client, clients_), (person, persons), (unit, units), (provider, providers_) = coded
@@ -118,10 +131,12 @@ def registered_names(connection: Connection, column: str) -> list[tuple[int, str
     return [(number, name) for number, name in connection.execute(query)]
 
 
-def _named_by_visits(connection: Connection, column: str, values: Mapping[str, Any]) -> list[tuple[int, str]]:
+def _named_by_visits(
+    connection: Connection, seen: str, values: Mapping[str, Any], column: str
+) -> list[tuple[int, str]]:
     """(hash, name) of everything the visits name: also what the registry has never known, or forgot."""
     cursor = connection.connection.cursor()
-    cursor.execute(f"SELECT DISTINCT hashtextextended({column}, 0), {column} {_CHOSEN}", values)
+    cursor.execute(f"SELECT DISTINCT hashtextextended({column}, 0), {column} {_CHOSEN}{seen}", values)
     return [(number, name) for number, name in cursor.fetchall()]
 
 

@@ -29,10 +29,11 @@ _MEMBERS = {
 
 _LEFT_OUT = {
     "/api/v1/corrections": {"manual_id", "device_id", "kom_device_id", "kom_seq", "new_client_id"},
+    "/api/v1/continuity/{measure}": {"from"},
     "/api/v1/people": {"district"},
     "/api/v1/people/{person_id}/roles": {"district"},
 }
-"""Members that contradict others of the same body."""
+"""Members and parameters that contradict others of the same request."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Call:
         query = {
             one["name"]: values.get(one["name"], _sample(one["schema"]))
             for one in wanted
-            if one["name"] in values or one.get("required")
+            if one["name"] not in _LEFT_OUT.get(self.path, set()) and (one["name"] in values or one.get("required"))
         }
         path = re.sub(r"{(\w+)(:\w+)?}", lambda found: str(places[found[1]]), self.path)
         content = self.operation.get("requestBody", {}).get("content", {})
