@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-_LONGEST_CELL = 1 << 20
+_LONGEST_CELL = 1 << 25
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,7 +1,8 @@
-"""What closes froze, read back: closed_accounts.jsonl, billing_lines.csv, closes.csv; and whether its hashes hold."""
+"""What closes froze, read back: closed_accounts.csv, billing_lines.csv, closes.csv; and whether its hashes hold."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from app.verify.accounts import Key
 from app.verify.bundle import Bundle, Wrong
 from app.verify.facts import read_facts
 
-ACCOUNTS, LINES, CLOSES = "closed_accounts.jsonl", "billing_lines.csv", "closes.csv"
+ACCOUNTS, LINES, CLOSES = "closed_accounts.csv", "billing_lines.csv", "closes.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,10 @@ def read_frozen(bundle: Bundle) -> Frozen:
             frozen.wrong.append(Wrong(CLOSES, line, f"not a close ({error})"))
             continue
         frozen.closes[close.month] = close
-    for line, content in bundle.objects(ACCOUNTS):
+    for line, row in bundle.rows(ACCOUNTS):
         try:
-            one = _closed(content)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            one = _closed(row)
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             frozen.wrong.append(Wrong(ACCOUNTS, line, f"not a frozen account ({error})"))
             continue
         key = (one.account.client_id, one.account.provider_id)
@@ -112,22 +113,22 @@ def _check_closes(bundle: Bundle, frozen: Frozen) -> None:
             frozen.wrong.append(Wrong(CLOSES, close.line, what))
 
 
-def _closed(row: Mapping[str, Any]) -> ClosedMonth:
-    account = dict(row["account"])
+def _closed(row: Mapping[str, str]) -> ClosedMonth:
+    account = dict(json.loads(row["account"]))
     known_at = account.get("known_at")
     account["month"] = Month.parse(account["month"])
     account["known_at"] = parse_instant(known_at) if known_at else None
     return ClosedMonth(
         account=MonthAccount(**account),
         account_hash=str(row["account_hash"]),
-        order_days=tuple(date.fromisoformat(day) for day in row["order_days"]),
+        order_days=tuple(date.fromisoformat(day) for day in row["order_days"].strip("{}").split(",") if day),
         adjustments=tuple(
             Adjustment(
                 Month.parse(part["origin_month"]), part["free_minutes"], part["approved_minutes"], tuple(part["causes"])
             )
-            for part in row["adjustments"]
+            for part in json.loads(row["adjustments"])
         ),
-        ledger=tuple(_block(cells) for cells in row["ledger"]),
+        ledger=tuple(_block(cells) for cells in json.loads(row["ledger"])),
         run_on=date.fromisoformat(row["run_on"]) if row.get("run_on") else None,
     )
 

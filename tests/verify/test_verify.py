@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from app import pipeline
+from app.core.settings import Settings
+from app.db.embedded import EmbeddedServer
 from app.db.engine import Database
+from app.db.opening import create_database
 from app.evidence.keys import open_keyring
 from app.verify.flow import Check, verify
+from tests.evidence.devices import Device
 from tests.verify import town
 
 
-@pytest.fixture
-def export(database: Database, tmp_path: Path) -> Path:
-    """October, closed and exported."""
-    town.live(database, tmp_path / "told")
-    out = tmp_path / "export"
-    pipeline.export_bundle(database, out, month=town.MONTH)
+@pytest.fixture(scope="module")
+def town_database(
+    postgres: EmbeddedServer, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """October, lived and closed once for all tests here: none of them changes it."""
+    create_database(postgres, "verify_town", template)
+    database = Database(
+        postgres.url("verify_town"), Settings(data=tmp_path_factory.mktemp("verify")), passwordless=True
+    )
+    town.live(database, tmp_path_factory.mktemp("told") / "bundle")
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def exported(town_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("exported") / "export"
+    pipeline.export_bundle(town_database, out, month=town.MONTH)
     return out
+
+
+@pytest.fixture
+def export(exported: Path, tmp_path: Path) -> Path:
+    """A copy of October's export, to be spoilt."""
+    return Path(shutil.copytree(exported, tmp_path / "export"))
 
 
 def found(folder: Path) -> dict[str, Check]:
@@ -36,8 +59,10 @@ def wrongs(folder: Path) -> list[str]:
     return [f"{check.name}: {one}" for check in verify(folder) for one in check.wrong]
 
 
-def test_an_honest_export_passes_offline_as_folder_and_as_zip(export: Path, database: Database, tmp_path: Path) -> None:
-    pipeline.export_bundle(database, tmp_path / "all.zip")
+def test_an_honest_export_passes_offline_as_folder_and_as_zip(
+    export: Path, town_database: Database, tmp_path: Path
+) -> None:
+    pipeline.export_bundle(town_database, tmp_path / "all.zip")
     for bundle in (export, tmp_path / "all.zip"):
         ended = subprocess.run(
             [sys.executable, "-m", "app.cli", "verify", str(bundle)],
@@ -48,16 +73,17 @@ def test_an_honest_export_passes_offline_as_folder_and_as_zip(export: Path, data
         assert set(lines) == {
             "seal", "server key", "signatures", "contents", "chain", "receipts", "revocation", "form", "closes",
             "visits", f"month {town.MONTH}",
-        }  # fmt: skip
+        }, ended.stdout  # fmt: skip
         assert lines["signatures"].startswith("ok (72 signed taps")
         assert lines["closes"] == "ok (hashes of 1 of 1 closes)"
         assert lines[f"month {town.MONTH}"].startswith("ok (3 frozen accounts recomputed")
 
 
-def test_a_whole_and_a_months_export_import_again_and_still_pass_but_for_the_other_servers_receipts(
-    export: Path, make_database: Callable[..., Database], tmp_path: Path
+def test_what_an_export_brings_into_another_database_passes_again(
+    export: Path, town_database: Database, make_database: Callable[..., Database], tmp_path: Path
 ) -> None:
     copy = make_database()
+    shutil.copytree(town_database.settings.data / "secrets", copy.settings.data / "secrets")
     report = pipeline.import_bundle(copy, export, now=town.CLOSED_AT)
     assert report.errors == []
     pipeline.export_bundle(copy, tmp_path / "again", month=town.MONTH)
@@ -120,7 +146,7 @@ def _longer_unsigned_visit(folder: Path) -> None:
 
 
 def _another_device_key(folder: Path) -> None:
-    other = town.Device("d_other").jwk
+    other = Device("d_other").jwk
     lines = _lines(folder, "devices.csv")
     _write(folder, "devices.csv", [
         line.replace(line.split('""x"":""')[1][:43], other["x"]).replace(line.split('""y"":""')[1][:43], other["y"])
@@ -129,18 +155,23 @@ def _another_device_key(folder: Path) -> None:
 
 
 def _richer_account(folder: Path) -> None:
-    lines = _lines(folder, "closed_accounts.jsonl")
-    row = json.loads(lines[0])
-    row["account"]["free_minutes"] += 10
-    _write(folder, "closed_accounts.jsonl", [json.dumps(row) + "\n", *lines[1:]])
+    def change(row: dict[str, str]) -> None:
+        account = json.loads(row["account"])
+        account["free_minutes"] += 10
+        row["account"] = json.dumps(account)
+
+    _change_row(folder, "closed_accounts.csv", change)
 
 
 def _richer_line(folder: Path) -> None:
-    lines = _lines(folder, "billing_lines.csv")
-    cells = lines[1].split(",")
-    place = lines[0].split(",").index("amount_ore")
-    cells[place] = str(int(cells[place]) + 100)
-    _write(folder, "billing_lines.csv", [lines[0], ",".join(cells), *lines[2:]])
+    _change_row(folder, "billing_lines.csv", lambda row: row.update(amount_ore=str(int(row["amount_ore"]) + 100)))
+
+
+def _change_row(folder: Path, name: str, change: Callable[[dict[str, str]], None]) -> None:
+    with (folder / name).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    change(rows[0])
+    town.write_csv(folder, name, rows)
 
 
 def _receipt_of_another(folder: Path) -> None:
@@ -160,25 +191,25 @@ def _order_grows(folder: Path) -> None:
     [
         (_drop_signed_tap, "chain", "taps.csv"),
         (_other_staff, "contents", "taps.csv"),
-        (_longer_unsigned_visit, f"month {town.MONTH}", "closed_accounts.jsonl"),
+        (_longer_unsigned_visit, f"month {town.MONTH}", "closed_accounts.csv"),
         (_another_device_key, "signatures", "taps.csv"),
-        (_richer_account, "closes", "closed_accounts.jsonl"),
+        (_richer_account, "closes", "closed_accounts.csv"),
         (_richer_line, "closes", "closes.csv"),
         (_receipt_of_another, "receipts", "receipts.jsonl"),
-        (_order_grows, f"month {town.MONTH}", "closed_accounts.jsonl"),
+        (_order_grows, f"month {town.MONTH}", "closed_accounts.csv"),
     ],
 )
 def test_even_the_holder_of_the_servers_key_cannot_change_what_devices_and_closes_say(
-    attack: Callable[[Path], None], check: str, file: str, export: Path, database: Database
+    attack: Callable[[Path], None], check: str, file: str, export: Path, town_database: Database
 ) -> None:
     attack(export)
-    town.reseal(export, open_keyring(database.settings.data))
+    town.reseal(export, open_keyring(town_database.settings.data))
     checks = found(export)
     assert checks["seal"].wrong == ()
     assert file in {one.file for one in checks[check].wrong}, wrongs(export)
 
 
-def test_a_published_key_tells_a_strangers_seal(export: Path, cli_environment: Mapping[str, str]) -> None:
+def test_a_published_key_tells_a_strangers_seal(export: Path) -> None:
     genuine = found(export)["server key"].looked_at
     assert [c.wrong for c in verify(export, genuine) if c.name == "server key"] == [()]
     assert [len(c.wrong) for c in verify(export, "AAAAAA") if c.name == "server key"] == [1]

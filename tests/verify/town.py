@@ -57,7 +57,7 @@ _FILES: dict[str, list[dict[str, str]]] = {
 
 def unsigned_taps() -> list[dict[str, str]]:
     """A reader without key: s_2 at c3, twelve mornings."""
-    rows = []
+    rows: list[dict[str, str]] = []
     for day in range(1, 13):
         start = datetime(2026, 10, day, 7, tzinfo=UTC)
         for act, at in (("KOM", start), ("GICK", start + timedelta(minutes=30 + day))):
