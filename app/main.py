@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
-from app import pipeline
+from app import pipeline, pipeline_derive
 from app.api import (
     alerts,
     auth,
@@ -85,7 +85,7 @@ def create_app(database: Database) -> FastAPI:
     Raises SecretsUnfit when its keys cannot be used, RuntimeError when a route does not declare who may use it.
     """
     open_keyring(database.settings.data)
-    deriver = Deriver(lambda: pipeline.catch_up(database, utc_now()))
+    deriver = Deriver(lambda: pipeline_derive.catch_up(database, utc_now()))
 
     def receive(uploads: Sequence[Upload]) -> list[Answer]:
         answers = pipeline.receive_taps(database, uploads, utc_now())

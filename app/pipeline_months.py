@@ -99,9 +99,10 @@ def close_month(
         keys = [(one.client_id, one.provider_id) for one in _of_month(connection, month, None)]
         for done, computed in enumerate(_computed(connection, month, keys), 1):
             its_frozen, its_lines = _freeze(connection, computed, run_on, now)
+            # As they stood when the run came: frozen ones are closed, attested or not.
+            accounts += [chain.result.account for chain in computed.chains if chain.result.exists]
             frozen += its_frozen
             lines += its_lines
-            accounts += [one.account for one in its_frozen]
             progress("close", min(done * CLIENTS_AT_ONCE, len(keys)), len(keys))
         by_account: dict[Key, list[BillingLine]] = {}
         for line in lines:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for every test that asks: one embedded server a session, one fresh database a test.
+"""A real PostgreSQL for every test that asks: one embedded server a session (and worker), one fresh database a test.
 
 `database` is a migrated, walled database of its own (a copy of a template, ~0.1 s). `cli_environment` lets a komgick
 process use the same database. `tmp_path` can be entered by the server's system user, so that `--data` may lie in it.
@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Temporary files lie where the database server's system user can go; they are removed at the end."""
     if not config.option.basetemp:
         folder = tempfile.mkdtemp(prefix="komgick-test-")
+        Path(folder).chmod(0o711)  # workers (`-n 2`) have their folders in it
         config.option.basetemp = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 

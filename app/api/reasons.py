@@ -1,4 +1,4 @@
-"""POST /months/{month}/reasons, GET /reasons, POST /reasons/{reason_id}/decision: excess over the ceiling (DOMAIN 3)."""
+"""POST /months/{month}/reasons, GET /reasons, POST /reasons/{reason_id}/decision: excess (DOMAIN.md 3)."""
 
 from __future__ import annotations
 

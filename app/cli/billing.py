@@ -96,6 +96,11 @@ def statement(
     typer.echo(f"{out}: {len(found.lines)} lines, {sum(line.amount_ore for line in found.lines)} öre", err=True)
 
 
+@fees.callback()
+def _fees() -> None:
+    """The basis of client fees."""  # makes `fees` a group: with one command alone `export` would be no word of its own
+
+
 @fees.command("export")
 def export_fees(
     m: MonthArgument,

@@ -61,17 +61,33 @@ def load_tap_findings(
     connection: Connection, stretches: Sequence[tuple[str, datetime, datetime]]
 ) -> list[tuple[str, Finding]]:
     """(step, finding) about taps outside visits, per staff_id with from_at <= at < to_at."""
-    return [
-        found
-        for staff_id, from_at, to_at in stretches
-        for found in load(
-            connection,
-            findings.c.step == "tap",
-            findings.c.staff_id == staff_id,
-            findings.c.at >= from_at,
-            findings.c.at < to_at,
-        )
-    ]
+    return [(row.step, from_row(row)) for row in connection.execute(_OF_STAFF, _columns(stretches))]
+
+
+def load_client_findings(
+    connection: Connection, stretches: Sequence[tuple[str, datetime, datetime]]
+) -> list[tuple[str, Finding]]:
+    """(step, finding) of the client step, per client_id with from_at <= at <= to_at."""
+    return [(row.step, from_row(row)) for row in connection.execute(_OF_CLIENTS, _columns(stretches))]
+
+
+_GIVEN = (
+    "SELECT DISTINCT f.* FROM unnest(CAST(:keys AS text[]), CAST(:from_ats AS timestamptz[]),"
+    " CAST(:to_ats AS timestamptz[])) AS given (key, from_at, to_at) JOIN findings f ON "
+)
+_OF_STAFF = text(
+    f"{_GIVEN} f.staff_id = given.key AND f.at >= given.from_at AND f.at < given.to_at WHERE f.step = 'tap'"
+    " ORDER BY f.finding_id"
+).columns(*findings.c)
+_OF_CLIENTS = text(
+    f"{_GIVEN} f.client_id = given.key AND f.at >= given.from_at AND f.at <= given.to_at WHERE f.step = 'client'"
+    " ORDER BY f.finding_id"
+).columns(*findings.c)
+
+
+def _columns(stretches: Sequence[tuple[str, datetime, datetime]]) -> dict[str, Any]:
+    keys, from_ats, to_ats = (list(column) for column in zip(*stretches, strict=True))
+    return {"keys": keys, "from_ats": from_ats, "to_ats": to_ats}
 
 
 def put(connection: Connection, step: str, made: Iterable[Finding], now: datetime) -> None:

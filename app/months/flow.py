@@ -7,7 +7,7 @@ order has no last month.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -149,7 +149,7 @@ def chain_of(books: Books, key: Key, month: Month) -> Chain:
     return account_in_chain(month, inputs, history, books.book)
 
 
-def _store(connection: Connection, chains: Iterable[Chain], now: datetime) -> None:
+def _store(connection: Connection, chains: Sequence[Chain], now: datetime) -> None:
     """Append accounts that differ from what is known, and replace their findings."""
     by_place = {
         (chain.result.account.month, chain.result.account.client_id, chain.result.account.provider_id): chain.result
@@ -176,7 +176,14 @@ def _store(connection: Connection, chains: Iterable[Chain], now: datetime) -> No
         elif before is None or _unknown(before) != _unknown(StoredAccount.of(result)):
             changed.append(StoredAccount.of(result))
     store.put(connection, changed, gone, now)
-    _store_findings(connection, by_place, now)
+    # A closed account keeps its figures, but what a person must look at is as known now: an order lowered after the
+    # close, a reason that came after it.
+    origins = {
+        (origin.account.month, origin.account.client_id, origin.account.provider_id): origin
+        for chain in chains
+        for origin in chain.origins
+    }
+    _store_findings(connection, origins | by_place, now)
 
 
 def _unknown(stored: StoredAccount) -> StoredAccount:

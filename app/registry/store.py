@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import fields
 from datetime import date
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -13,13 +14,11 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
-    cast,
+    bindparam,
     delete,
     func,
-    literal,
     or_,
     select,
-    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
@@ -82,14 +81,61 @@ def load_directory(
     return Directory(_rows(connection, members, tuple(staff or ()), tuple(devices or ())))
 
 
+class DirectoryReader:
+    """The part of the registry that one transaction asks for: read once, and again only when it asks for more.
+
+    What it answers may know more than was asked for, as the whole registry would. Good for as long as nobody writes
+    the registry: one derivation.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._asked: tuple[set[str], set[str], set[str], set[str]] = (set(), set(), set(), set())
+        self._directory: Directory | None = None
+
+    def load(
+        self, clients: Iterable[str] = (), staff: Iterable[str] = (), tag_uids: Iterable[str] = (),
+        devices: Iterable[str] = (),
+    ) -> Directory:  # fmt: skip
+        """As `load_directory` with what is named, or more."""
+        wanted = (set(clients), set(staff), set(tag_uids), set(devices))
+        known = self._directory
+        if known is not None:
+            wanted[0].difference_update(known.clients)
+            if all(now <= before for now, before in zip(wanted, self._asked, strict=True)):
+                return known
+        for before, now in zip(self._asked, wanted, strict=True):
+            before.update(now)
+        named, carers, uids, used = self._asked
+        self._directory = load_directory(self._connection, named, carers, tag_uids=uids, devices=used)
+        return self._directory
+
+
 def load_prices(connection: Connection) -> tuple[Price, ...]:
     """All prices of all dates."""
     return tuple(_facts(connection, Price, prices))
 
 
 def load_policy_book(connection: Connection) -> PolicyBook:
-    """The built-in policies with the municipality's own over them."""
-    return PolicyBook.built_in().with_overrides(load_policies(connection))
+    """The built-in policies with the municipality's own over them; made anew only when its own values have changed."""
+    return _book(tuple(load_policies(connection)))
+
+
+@cache
+def _built_in() -> PolicyBook:
+    return PolicyBook.built_in()
+
+
+def _book(own: tuple[DatedValue, ...]) -> PolicyBook:
+    version = repr(own)
+    book = _BOOKS.get(version)
+    if book is None:
+        _BOOKS.clear()
+        book = _BOOKS[version] = _built_in().with_overrides(own)
+    return book
+
+
+_BOOKS: dict[str, PolicyBook] = {}
 
 
 def load_policies(connection: Connection) -> list[DatedValue]:
@@ -124,79 +170,74 @@ def delete_policy(connection: Connection, key: str, valid_from: date) -> bool:
 def _members(connection: Connection, named: Iterable[str], tag_uids: Iterable[str]) -> tuple[str, ...]:
     """The named clients, the holders of the tags, and whoever shares a tag with one of them."""
     own = set(named)
-    shared = select(tags.c.tag_uid).where(_among(tags.c.client_id, own))
-    rows = connection.execute(
-        select(tags.c.client_id)
-        .where(or_(_among(tags.c.tag_uid, set(tag_uids)), tags.c.tag_uid.in_(shared)))
-        .distinct()
-    )
+    rows = connection.execute(_HOLDERS, {"clients": list(own), "uids": list(tag_uids)})
     found = {row.client_id for row in rows} | own
     return tuple(sorted(found)) if found == own else _members(connection, found, ())
 
 
-def _rows(
-    connection: Connection, members: Ids, staff: Sequence[str] | None, device_ids: Sequence[str] | None
-) -> RegistryRows:
-    def of_members(column: ColumnElement[str]) -> ColumnElement[bool]:
-        return true() if members is None else _among(column, members)
+_HOLDERS = (
+    select(tags.c.client_id)
+    .where(
+        or_(
+            tags.c.tag_uid == func.any(bindparam("uids", type_=ARRAY(Text))),
+            tags.c.tag_uid.in_(
+                select(tags.c.tag_uid).where(tags.c.client_id == func.any(bindparam("clients", type_=ARRAY(Text))))
+            ),
+        )
+    )
+    .distinct()
+)
 
-    contacts_ = _facts(connection, Contact, contacts, of_members(contacts.c.client_id))
+
+def _rows(connection: Connection, members: Ids, staff: Ids, device_ids: Ids) -> RegistryRows:
+    """What belongs to the members, and the named staff and devices; None is everything."""
+    contacts_ = _facts(connection, Contact, contacts, "client_id", members)
     needed = None if staff is None else {*staff, *(contact.staff_id for contact in contacts_)}
-    uids = select(tags.c.tag_uid).where(of_members(tags.c.client_id))
-    whose = true() if members is None else tags.c.tag_uid.in_(uids)
-    order_ids = select(orders.c.order_id).where(of_members(orders.c.client_id))
     return RegistryRows(
         providers=_facts(connection, Provider, providers),
         units=_facts(connection, Unit, units),
-        employments=_facts(
-            connection, Employment, employments, true() if needed is None else _among(employments.c.staff_id, needed)
-        ),
-        clients=_facts(connection, Client, clients, of_members(clients.c.client_id)),
+        employments=_facts(connection, Employment, employments, "staff_id", needed),
+        clients=_facts(connection, Client, clients, "client_id", members),
         contacts=contacts_,
-        tag_refusals=_facts(connection, TagRefusal, tag_refusals, of_members(tag_refusals.c.client_id)),
-        tags=_facts(connection, Tag, tags, whose),
-        orders=_facts(connection, Order, orders, of_members(orders.c.client_id)),
-        order_services=_facts(
-            connection,
-            OrderService,
-            order_services,
-            true() if members is None else order_services.c.order_id.in_(order_ids),
-        ),
-        devices=_facts(
-            connection, Device, devices, true() if device_ids is None else _among(devices.c.device_id, device_ids)
-        ),
-        absences=_facts(connection, Absence, absences, of_members(absences.c.client_id)),
+        tag_refusals=_facts(connection, TagRefusal, tag_refusals, "client_id", members),
+        tags=_facts(connection, Tag, tags, "tag_uid", members),
+        orders=_facts(connection, Order, orders, "client_id", members),
+        order_services=_facts(connection, OrderService, order_services, "order_id", members),
+        devices=_facts(connection, Device, devices, "device_id", device_ids),
+        absences=_facts(connection, Absence, absences, "client_id", members),
         outages=_facts(connection, Outage, outages),
     )
 
 
-def _among(column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
-    """`= ANY(array)`: one parameter and one prepared statement however many values."""
-    return column == func.any(_array(values))
-
-
-def _array(values: Collection[str]) -> Any:
-    return cast(literal(list(values), ARRAY(Text)), ARRAY(Text))
-
-
 def _facts(
-    connection: Connection, fact: type[Fact], table: Table, where: ColumnElement[bool] | None = None
+    connection: Connection, fact: Callable[..., Fact], table: Table, column: str = "", ids: Ids = None
 ) -> list[Fact]:
     """The rows as frozen dataclasses: columns have the fields' names; a NULL reference is an empty text there."""
-    return [fact(*row) for row in connection.execute(_query(fact, table, where))]
+    if ids is None:
+        return [fact(*row) for row in connection.execute(_query(fact, table, ""))]
+    return [fact(*row) for row in connection.execute(_query(fact, table, column), {"ids": list(ids)})]
 
 
-def _query(fact: type[Any], table: Table, where: ColumnElement[bool] | None) -> Select[Any]:
+@cache
+def _query(fact: Any, table: Table, column: str) -> Select[Any]:
+    """Made once: what a statement costs is mostly its making. `:ids` restricts `column` when one is named."""
     columns = [table.c[field.name] for field in fields(fact)]
-    keys = {column.name for column in table.primary_key.columns}
+    keys = {one.name for one in table.primary_key.columns}
     listed = [
-        func.coalesce(column, "")
-        if column.nullable and column.name in _REFERENCES and column.name not in keys
-        else column
-        for column in columns
+        func.coalesce(one, "") if one.nullable and one.name in _REFERENCES and one.name not in keys else one
+        for one in columns
     ]
-    query = select(*listed)
-    return query if where is None else query.where(where)
+    return select(*listed).where(_among(table, column)) if column else select(*listed)
+
+
+def _among(table: Table, column: str) -> ColumnElement[bool]:
+    """`= ANY(:ids)`, one parameter however many; where the ids are clients', what belongs to their tags and orders."""
+    ids = func.any(bindparam("ids", type_=ARRAY(Text)))
+    if table is tags:
+        return tags.c.tag_uid.in_(select(tags.c.tag_uid).where(tags.c.client_id == ids))
+    if table is order_services:
+        return order_services.c.order_id.in_(select(orders.c.order_id).where(orders.c.client_id == ids))
+    return table.c[column] == ids
 
 
 # References that are NULL where the bundle has an empty cell, so that foreign keys hold.

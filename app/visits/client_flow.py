@@ -10,7 +10,7 @@ from app.evidence import store as evidence
 from app.evidence.store import Wanted
 from app.facts import Directory, Finding, Visit
 from app.policies import PolicyBook
-from app.registry.store import load_directory
+from app.registry.store import DirectoryReader
 from app.visits.draft import Draft
 from app.visits.rules.clients import ClientEvents, settle_client
 from app.visits.rules.clusters import Cluster, clusters
@@ -21,21 +21,27 @@ _NEARBY = timedelta(days=3)
 """Plans and declines are looked for by their start; they last hours, not days."""
 
 
-def settle_clients(draft: Draft, spans: Mapping[str, Sequence[Span]], book: PolicyBook) -> None:
+def settle_clients(
+    draft: Draft, spans: Mapping[str, Sequence[Span]], book: PolicyBook, registry: DirectoryReader
+) -> None:
     """Class, plan, decline, status and the findings at the client, for every cluster that a span reaches."""
     wanted = {client_id: merged(its, FIRST_LOOK) for client_id, its in spans.items() if client_id}
     margin = FIRST_LOOK
-    directory = load_directory(draft.connection, clients=wanted.keys()) if wanted else None
+    directory = registry.load(clients=wanted) if wanted else None
     while wanted and directory is not None:
         looks = {client_id: [span.wider(margin) for span in its] for client_id, its in wanted.items()}
         whole = _events(draft, looks)
         later: dict[str, list[Span]] = {}
+        ready: dict[str, list[Cluster]] = {}
         for client_id, its in wanted.items():
             reached = _reached(clusters(whole[client_id], book), its)
             if any(not _contains(looks[client_id], cluster) for cluster in reached):
                 later[client_id] = its
             else:
-                _settle(draft, client_id, reached, its, (directory, book))
+                ready[client_id] = reached
+        _load_step(draft, ready, wanted)
+        for client_id, reached in ready.items():
+            _settle(draft, client_id, reached, wanted[client_id], (directory, book))
         wanted, margin = later, margin * 4
 
 
@@ -77,6 +83,23 @@ def _contains(looks: Sequence[Span], cluster: Cluster) -> bool:
     return any(look.from_at <= cluster.from_at and cluster.to_at <= look.to_at for look in looks)
 
 
+def _named(reached: Sequence[Cluster]) -> set[str]:
+    """Ids of the findings that plans and declines themselves may have."""
+    return {
+        *(finding_id("visit_missed", plan.planned_id) for one in reached for plan in one.events.plans),
+        *(finding_id("notice_contradicted", row.decline_id) for one in reached for row in one.events.declines),
+    }
+
+
+def _load_step(draft: Draft, ready: Mapping[str, Sequence[Cluster]], spans: Mapping[str, Sequence[Span]]) -> None:
+    """What the step has said before of all these clients, read at once."""
+    draft.load_client_step(
+        [(client_id, span) for client_id in ready for span in spans[client_id]],
+        [row.decline_id for reached in ready.values() for one in reached for row in one.events.declines],
+        {one for reached in ready.values() for one in _named(reached)},
+    )
+
+
 def _settle(
     draft: Draft,
     client_id: str,
@@ -86,11 +109,7 @@ def _settle(
 ) -> None:
     """Settle the clusters, and let the result replace what was known of them."""
     directory, book = context
-    named = {
-        *(finding_id("visit_missed", plan.planned_id) for one in reached for plan in one.events.plans),
-        *(finding_id("notice_contradicted", row.decline_id) for one in reached for row in one.events.declines),
-    }
-    draft.load_client_step(client_id, spans, [row.decline_id for one in reached for row in one.events.declines], named)
+    named = _named(reached)
     old = {
         one.finding_id
         for one in draft.findings_of("client", client_id, "client")

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, between, or_
+from sqlalchemy import Connection
 
 from app.core.localtime import local_month
 from app.core.month import Month
@@ -152,14 +152,16 @@ class Draft:
             self._forget(finding_id)
 
     def load_client_step(
-        self, client_id: str, spans: Sequence[Span], decline_ids: Sequence[str], finding_ids: Collection[str]
+        self, stretches: Sequence[tuple[str, Span]], decline_ids: Collection[str], finding_ids: Collection[str]
     ) -> None:
-        """Take what the client step has said within the spans, about these declines, and these findings."""
-        self.load_findings(findings.c.step == "client", among(findings.c.finding_id, finding_ids))
-        inside = or_(*(between(findings.c.at, span.from_at, span.to_at) for span in spans))
-        self.load_findings(findings.c.step == "client", findings.c.client_id == client_id, inside)
-        wanted = store.load_outcomes(self.connection, client_id, spans, decline_ids)
-        for outcome in wanted:
+        """Take what the client step said of clients within their spans, about these declines, and these findings."""
+        if not stretches:
+            return
+        given = [(client_id, span.from_at, span.to_at) for client_id, span in stretches]
+        if finding_ids:
+            self.load_findings(findings.c.step == "client", among(findings.c.finding_id, finding_ids))
+        self._take_findings(finding_store.load_client_findings(self.connection, given))
+        for outcome in store.load_outcomes(self.connection, given, decline_ids):
             key = (outcome.provider_id, outcome.decline_id)
             if key not in self.stored_outcomes:
                 self.stored_outcomes[key] = outcome

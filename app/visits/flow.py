@@ -64,10 +64,11 @@ def derive(connection: Connection, changes: Sequence[Change], now: datetime) -> 
     draft = Draft(connection)
     for part in _parts(work.staff):
         derive_stretches(draft, find_stretches(draft, reader, part, book), reader, book)
-    derive_manuals(draft, work.manual_ids, book)
-    judge_corrections(draft, work.corrections)
-    draft.load(evidence.among(visits.c.visit_id, work.visit_ids))
-    settle_clients(draft, _client_spans(draft, work), book)
+    derive_manuals(draft, work.manual_ids, book, reader.registry)
+    judge_corrections(draft, work.corrections, reader.registry)
+    if work.visit_ids:
+        draft.load(evidence.among(visits.c.visit_id, work.visit_ids))
+    settle_clients(draft, _client_spans(draft, work), book, reader.registry)
     _overlaps(draft, work)
     _judge(draft, [*draft.changed_visits(), *_with_changed_findings(draft), *_named(draft, work.visit_ids)], book)
     for device_id in sorted(work.device_ids):

@@ -13,7 +13,7 @@ from app.evidence import store as evidence
 from app.facts import Correction, Directory, Finding, Tap, Visit
 from app.findings.tables import findings
 from app.policies import PolicyBook
-from app.registry.store import load_directory
+from app.registry.store import DirectoryReader
 from app.visits.draft import Draft
 from app.visits.rules.changed import changed
 from app.visits.rules.corrections import Corrections, restaff, without_effect
@@ -36,10 +36,14 @@ class Stretch:
 
 
 class TapReader:
-    """Taps as their real user tapped them: what `set_staff_of_device` says is applied (DOMAIN.md 2.1 row 24)."""
+    """Taps as their real user tapped them: what `set_staff_of_device` says is applied (DOMAIN.md 2.1 row 24).
+
+    With the registry as one derivation sees it.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.registry = DirectoryReader(connection)
         self.device_corrections = evidence.load_corrections(connection, kind="set_staff_of_device")
         self.corrections = Corrections.of(self.device_corrections)
 
@@ -89,7 +93,7 @@ def find_stretches(draft: Draft, reader: TapReader, changed: Mapping[str, Span],
             if span.from_at > BEGINNING and starts[staff_id] - span.from_at < MARGIN / 2
         }
         wanted = {key: Span(starts[key], span.to_at) for key, span in looked_at.items() if key not in late}
-        for look in _pair(draft.connection, reader, wanted, book):
+        for look in _pair(reader, wanted, book):
             stretch = _closed(look, waiting[look.staff_id], old[look.staff_id], ends)
             if stretch is not None:
                 found.append(_shortened(stretch, look, book))
@@ -109,16 +113,13 @@ class _Look:
     directory: Directory
 
 
-def _pair(connection: Connection, reader: TapReader, wanted: Mapping[str, Span], book: PolicyBook) -> Iterable[_Look]:
+def _pair(reader: TapReader, wanted: Mapping[str, Span], book: PolicyBook) -> Iterable[_Look]:
     if not wanted:
         return
     taps_of = reader.taps_of(wanted)
     every = [tap for taps in taps_of.values() for tap in taps]
-    directory = load_directory(
-        connection,
-        tag_uids={tap.tag_uid for tap in every},
-        staff=set(wanted),
-        devices={tap.device_id for tap in every},
+    directory = reader.registry.load(
+        tag_uids={tap.tag_uid for tap in every}, staff=wanted, devices={tap.device_id for tap in every}
     )
     for staff_id, taps in taps_of.items():
         yield _Look(staff_id, wanted[staff_id], taps, pair_taps(taps, directory, book), directory)
@@ -147,7 +148,7 @@ def derive_stretches(draft: Draft, stretches: Sequence[Stretch], reader: TapRead
     keys = {tap.key for stretch in stretches for tap in stretch.taps}
     named = evidence.load_corrections(draft.connection, taps_named=keys)
     corrections = Corrections.of({row.correction_id: row for row in (*named, *reader.device_corrections)}.values())
-    directory = _directory(draft.connection, stretches, named)
+    directory = _directory(reader.registry, stretches, named)
     draft.load_tap_findings([(one.staff_id, one.span.from_at, one.span.to_at) for one in stretches])
     for stretch in stretches:
         _derive_stretch(draft, stretch, corrections, directory, book)
@@ -157,10 +158,10 @@ def derive_stretches(draft: Draft, stretches: Sequence[Stretch], reader: TapRead
     judge_named(draft, [row for row in named if row.kind != "set_staff_of_device"], in_stays, directory)
     used = [row for row in reader.device_corrections if any(_covers(row, tap) for one in stretches for tap in one.taps)]
     for row in used:
-        _put_named(draft, row, effective=True)
+        _put_named(draft, row, reader.registry, effective=True)
 
 
-def judge_corrections(draft: Draft, correction_ids: Collection[str]) -> None:
+def judge_corrections(draft: Draft, correction_ids: Collection[str], registry: DirectoryReader) -> None:
     """Row 34 for corrections that are new: one that names nothing there is has no effect. Those whose taps or manual
     visits are there are judged with them."""
     if not correction_ids:
@@ -175,11 +176,11 @@ def judge_corrections(draft: Draft, correction_ids: Collection[str]) -> None:
         else:
             there = bool(row.manual_id)
         if not there:
-            _put_named(draft, row, effective=False)
+            _put_named(draft, row, registry, effective=False)
 
 
-def _put_named(draft: Draft, row: Correction, *, effective: bool) -> None:
-    directory = load_directory(draft.connection, devices={row.kom_device_id or row.device_id})
+def _put_named(draft: Draft, row: Correction, registry: DirectoryReader, *, effective: bool) -> None:
+    directory = registry.load(devices={row.kom_device_id or row.device_id})
     finding = without_effect(row, directory)
     draft.load_findings(findings.c.finding_id == finding.finding_id)
     draft.replace_findings("correction", [finding.finding_id], () if effective else (finding,))
@@ -190,12 +191,11 @@ def _covers(correction: Correction, tap: Tap) -> bool:
     return tap.device_id == correction.device_id and begun and (correction.to_at is None or tap.at < correction.to_at)
 
 
-def _directory(connection: Connection, stretches: Sequence[Stretch], named: Iterable[Correction]) -> Directory:
+def _directory(registry: DirectoryReader, stretches: Sequence[Stretch], named: Iterable[Correction]) -> Directory:
     """What stage B asks about: the tags, staff and devices of the stretches, and whom corrections name."""
     taps = [tap for stretch in stretches for tap in stretch.taps]
     rows = list(named)
-    return load_directory(
-        connection,
+    return registry.load(
         clients={row.new_client_id for row in rows if row.new_client_id},
         staff={stretch.staff_id for stretch in stretches} | {row.new_staff_id for row in rows if row.new_staff_id},
         tag_uids={tap.tag_uid for tap in taps},
@@ -243,7 +243,7 @@ def _derive_stretch(
     draft.replace_findings("tap", tapped, stretch.pairing.findings)
 
 
-def derive_manuals(draft: Draft, manual_ids: Collection[str], book: PolicyBook) -> None:
+def derive_manuals(draft: Draft, manual_ids: Collection[str], book: PolicyBook, registry: DirectoryReader) -> None:
     """Stage B of manual visits: by hand, so without pairing."""
     if not manual_ids:
         return
@@ -252,7 +252,7 @@ def derive_manuals(draft: Draft, manual_ids: Collection[str], book: PolicyBook) 
     named = evidence.load_corrections(draft.connection, manual_ids=manual_ids)
     staff = {row.staff_id for row in manuals} | {row.new_staff_id for row in named if row.new_staff_id}
     clients = {row.client_id for row in manuals} | {row.new_client_id for row in named if row.new_client_id}
-    directory = load_directory(draft.connection, clients=clients, staff=staff)
+    directory = registry.load(clients=clients, staff=staff)
     corrections = Corrections.of(named)
     made: list[Visit] = []
     about: list[Finding] = []

@@ -28,6 +28,9 @@ _STAGED: tuple[tuple[Table, tuple[str, ...]], ...] = (
     (decline_outcomes, ("provider_id", "decline_id")),
 )
 _UNCOMPARED = ("changed_at",)
+# The rest of `findings` (accounts, devices, order_misfit at close) is made elsewhere: a rebuild of visits must not
+# touch it, nor call it gone.
+_STEPS_HERE = ("tap", "visit", "manual", "person", "client", "share", "correction")
 
 
 @dataclass(slots=True)
@@ -130,7 +133,7 @@ def _merge_table(
     name = table.name
     columns = [column.name for column in table.columns]
     same = " AND ".join(f"o.{one} = n.{one}" for one in key)
-    living = "NOT o.ceased AND " if name == "visits" else ""
+    living = {"visits": "NOT o.ceased AND ", "findings": f"o.step IN {_STEPS_HERE} AND "}.get(name, "")
     compared = [one for one in columns if one not in _UNCOMPARED]
     equal = f"ROW({', '.join(f'o.{one}' for one in compared)}) IS NOT DISTINCT FROM ROW({', '.join(f'n.{one}' for one in compared)})"  # noqa: E501
     listed = ", ".join(columns)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     Connection,
     DateTime,
     Row,
+    Select,
     TableValuedAlias,
     Text,
     and_,
     between,
-    cast,
+    bindparam,
     delete,
     func,
-    literal,
-    or_,
     select,
     text,
     tuple_,
@@ -29,7 +29,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.core.localtime import local_date
 from app.facts import DeclineOutcome, Share, TapRef, Visit
-from app.visits.stretch import Span
 from app.visits.tables import decline_outcomes, visits
 
 _INSTANT = DateTime(timezone=True)
@@ -179,29 +178,34 @@ def load_stretches(
 
     For paired_staff_id those first tapped in [from_at, to_at]; else those any part of which lies in it.
     """
-    given = _given(stretches)
+    keys, from_ats, to_ats = (list(part) for part in zip(*stretches, strict=True))
+    values = {"keys": keys, "from_ats": from_ats, "to_ats": to_ats}
+    unique = {row.visit_id: row for query in _in_stretches(column) for row in connection.execute(query, values)}
+    return [(from_row(row), row.paired_staff_id) for row in unique.values()]
+
+
+@cache
+def _in_stretches(column: str) -> tuple[Select[Any], ...]:
+    """The queries of `load_stretches`, made once."""
+    given = _given()
     mine = visits.c[column] == given.c.key
     living = select(visits).where(visits.c.ceased.is_(False))
     if column == "paired_staff_id":
         first_tapped = between(visits.c.tapped_at, given.c.from_at, given.c.to_at)
-        rows = connection.execute(living.join(given, and_(mine, first_tapped))).all()
-    else:
-        reach = func.greatest(visits.c.at, visits.c.end_at) >= given.c.from_at
-        near = and_(visits.c.at >= given.c.from_at - text("interval '1 day'"), visits.c.at <= given.c.to_at, reach)
-        long = and_(visits.c.end_at - visits.c.start_at > DAY, visits.c.at <= given.c.to_at, reach)
-        rows = connection.execute(living.join(given, and_(mine, near))).all()
-        rows = [*rows, *connection.execute(living.join(given, and_(mine, long))).all()]
-    unique = {row.visit_id: row for row in rows}
-    return [(from_row(row), row.paired_staff_id) for row in unique.values()]
+        return (living.join(given, and_(mine, first_tapped)),)
+    reach = func.greatest(visits.c.at, visits.c.end_at) >= given.c.from_at
+    near = and_(visits.c.at >= given.c.from_at - DAY, visits.c.at <= given.c.to_at, reach)
+    long = and_(visits.c.end_at - visits.c.start_at > DAY, visits.c.at <= given.c.to_at, reach)
+    return living.join(given, and_(mine, near)), living.join(given, and_(mine, long))
 
 
-def _given(stretches: Sequence[tuple[str, datetime, datetime]]) -> TableValuedAlias:
+def _given() -> TableValuedAlias:
     """The stretches as a table: key, from_at, to_at."""
     return (
         func.unnest(
-            cast(literal([key for key, _, _ in stretches], ARRAY(Text)), ARRAY(Text)),
-            cast(literal([from_at for _, from_at, _ in stretches], ARRAY(_INSTANT)), ARRAY(_INSTANT)),
-            cast(literal([to_at for _, _, to_at in stretches], ARRAY(_INSTANT)), ARRAY(_INSTANT)),
+            bindparam("keys", type_=ARRAY(Text)),
+            bindparam("from_ats", type_=ARRAY(_INSTANT)),
+            bindparam("to_ats", type_=ARRAY(_INSTANT)),
         )
         .table_valued("key", "from_at", "to_at", name="given")
         .render_derived()
@@ -216,14 +220,22 @@ def count_living(connection: Connection, provider_id: str, month_on: date) -> in
     return int(connection.execute(query).scalar_one())
 
 
+_OUTCOMES = text(
+    "SELECT o.* FROM unnest(CAST(:keys AS text[]), CAST(:from_ats AS timestamptz[]), CAST(:to_ats AS timestamptz[]))"
+    " AS given (key, from_at, to_at) JOIN decline_outcomes o ON o.client_id = given.key"
+    " AND o.planned_start_at BETWEEN given.from_at AND given.to_at"
+    " UNION SELECT o.* FROM decline_outcomes o"
+    " WHERE o.client_id = ANY(CAST(:keys AS text[])) AND o.decline_id = ANY(CAST(:decline_ids AS text[]))"
+).columns(*decline_outcomes.c)
+
+
 def load_outcomes(
-    connection: Connection, client_id: str, spans: Sequence[Span], decline_ids: Collection[str]
+    connection: Connection, stretches: Sequence[tuple[str, datetime, datetime]], decline_ids: Collection[str]
 ) -> list[DeclineOutcome]:
-    """What became of a client's declines planned within the spans, and of the named ones."""
-    c = decline_outcomes.c
-    inside = or_(*(between(c.planned_start_at, span.from_at, span.to_at) for span in spans))
-    named = and_(c.client_id == client_id, or_(inside, c.decline_id.in_(list(decline_ids))))
-    return [outcome_from_row(row) for row in connection.execute(select(decline_outcomes).where(named))]
+    """What became of clients' declines planned within their stretches, ends included, and of the named ones."""
+    keys, from_ats, to_ats = (list(column) for column in zip(*stretches, strict=True))
+    values = {"keys": keys, "from_ats": from_ats, "to_ats": to_ats, "decline_ids": list(decline_ids)}
+    return [outcome_from_row(row) for row in connection.execute(_OUTCOMES, values)]
 
 
 def put_outcomes(connection: Connection, changed: Sequence[DeclineOutcome], gone: Sequence[DeclineOutcome]) -> None:

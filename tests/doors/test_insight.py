@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -47,7 +48,7 @@ def test_a_provider_sees_its_own_a_district_its_clients_and_the_city_everybody(
 def test_quality_is_about_organisations_the_own_one_or_those_of_the_district(
     client: httpx.Client, database: Database
 ) -> None:
-    def groups(role: str, **where: str) -> dict[tuple[str, str], int]:
+    def groups(role: str, **where: Any) -> dict[tuple[str, str], int]:
         answer = client.get("/api/v1/quality/2026-10", headers=town.person(database, role, **where))
         assert answer.status_code == 200, answer.text
         return {(row["level"], row["id"]): row["executed_minutes"] for row in answer.json()["groups"]}

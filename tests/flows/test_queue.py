@@ -12,7 +12,7 @@ from app import pipeline_derive
 from app.db.callers import Caller
 from app.db.engine import Database
 from app.visits import queue
-from app.visits.flow import Derived
+from app.visits.flow import Derived, derive
 from app.visits.queue import Change
 from tests.diary import moment, read
 from tests.flows.stored_world import store_registry, store_taps, visits_of
@@ -37,7 +37,7 @@ def test_a_change_that_cannot_be_derived_is_set_aside_and_the_others_go_on(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _store(database, Change("chain", "poison"))
-    honest = pipeline_derive.derive
+    honest = derive
 
     def poisoned(connection: Connection, changes: Sequence[Change], now: datetime) -> Derived:
         """Stands for a fault in a rule."""
