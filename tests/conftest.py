@@ -45,6 +45,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _passable(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The session's (or worker's) folder can be entered by the server's system user."""
+    tmp_path_factory.getbasetemp().chmod(0o711)
+
+
 @pytest.fixture
 def tmp_path(tmp_path: Path) -> Path:
     """Pytest's folder for one test, passable (not readable) for the server's system user."""
@@ -56,7 +62,6 @@ def tmp_path(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     """The session's PostgreSQL, durable as in production."""
-    tmp_path_factory.getbasetemp().chmod(0o711)
     server = EmbeddedServer(tmp_path_factory.getbasetemp() / "postgres").start()
     yield server
     server.stop()
