@@ -40,15 +40,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Temporary files lie where the database server's system user can go; they are removed at the end."""
     if not config.option.basetemp:
         folder = tempfile.mkdtemp(prefix="komgick-test-")
-        Path(folder).chmod(0o711)  # workers (`-n 2`) have their folders in it
         config.option.basetemp = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _passable(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The session's (or worker's) folder can be entered by the server's system user."""
-    tmp_path_factory.getbasetemp().chmod(0o711)
+    """The session's folder can be entered by the server's system user; a worker's (`-n 2`) lies in the session's."""
+    own = tmp_path_factory.getbasetemp()
+    for folder in (own.parent, own) if "PYTEST_XDIST_WORKER" in os.environ else (own,):
+        folder.chmod(0o711)
 
 
 @pytest.fixture
