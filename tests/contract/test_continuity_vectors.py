@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from app.core.localtime import local_rfc3339
 from tests.contract.commands import Komgick
 from tests.contract.vector_bundles import Ids, VectorBundle, at
 
