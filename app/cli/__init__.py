@@ -35,7 +35,7 @@ COMMANDS: dict[str, Entry] = {
     "tag": Entry("app.cli.tag:tag", "Assign, move and list tags."),
     "registry": Entry("app.cli.entering:registry", "Enter a worker, a client, an order, a price by hand."),
     "user": Entry("app.cli.user:user", "People, roles, first admin."),
-    "db": Entry("app.cli.db:db", "Prepare, check and migrate the database."),
+    "db": Entry("app.cli.db:db", "Prepare, check, migrate, back up and restore the database."),
 }
 
 

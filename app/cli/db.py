@@ -1,15 +1,19 @@
-"""`komgick db prepare | check | migrate`: the database's own commands."""
+"""`komgick db prepare | check | migrate | backup | restore`: the database's own commands."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from app.cli.context import DataOption, FormatOption, settings_of
 from app.cli.output import Format, emit
 
-db = typer.Typer(add_completion=False, no_args_is_help=True, help="Prepare, check and migrate the database.")
+db = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Prepare, check, migrate, back up and restore the database."
+)
 
 
 @db.command()
@@ -58,5 +62,41 @@ def migrate(data: DataOption = None, fmt: FormatOption = Format.TABLE) -> None:
     try:
         migrate_database(database)
         emit([{"revision": current(database)}], fmt, ("revision",))
+    finally:
+        database.close()
+
+
+@db.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write; one that exists is replaced.")],
+    data: DataOption = None,
+    fmt: FormatOption = Format.TABLE,
+) -> None:
+    """Write all that is in the database to one file, while it works. The keys under `secrets` are not in it."""
+    from app.db.backup import backup as back_up  # noqa: PLC0415 -- as above
+    from app.db.opening import open_unmigrated  # noqa: PLC0415 -- as above
+
+    database = open_unmigrated(settings_of(data))
+    try:
+        emit([{"file": str(file), "bytes": back_up(database, file)}], fmt, ("file", "bytes"))
+    finally:
+        database.close()
+
+
+@db.command()
+def restore(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A file that `komgick db backup` wrote.")],
+    data: DataOption = None,
+    fmt: FormatOption = Format.TABLE,
+) -> None:
+    """Bring a backup into a database without an installation: all or nothing. Then `komgick db check`, and serve."""
+    from app.db.backup import restore as bring_back  # noqa: PLC0415 -- as above
+    from app.db.check import require_durable  # noqa: PLC0415 -- as above
+    from app.db.opening import open_unmigrated  # noqa: PLC0415 -- as above
+
+    database = open_unmigrated(settings_of(data))
+    try:
+        require_durable(database)
+        emit([{"file": str(file), "revision": bring_back(database, file)}], fmt, ("file", "revision"))
     finally:
         database.close()

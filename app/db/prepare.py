@@ -28,7 +28,8 @@ def prepare(db: Database) -> list[str]:
         assert isinstance(raw, psycopg.Connection)  # noqa: S101 -- the engine's creator makes psycopg connections only
         try:
             done += _make_schema(raw, db)
-            done += _make_logins(raw, db)
+            done += make_logins(raw, db)
+            _open_schema(raw, db)
         except psycopg.errors.InsufficientPrivilege as error:
             raise DatabaseUnfit(f"the owner may not prepare the database: {error.diag.message_primary}") from error
         raw.commit()
@@ -48,7 +49,8 @@ def _make_schema(raw: psycopg.Connection[tuple[object, ...]], db: Database) -> l
     return [] if known else [f"schema {db.schema} created"]
 
 
-def _make_logins(raw: psycopg.Connection[tuple[object, ...]], db: Database) -> list[str]:
+def make_logins(raw: psycopg.Connection[tuple[object, ...]], db: Database) -> list[str]:
+    """Make the logins of the doors that are missing and set their passwords; what was made, one line each."""
     passwords = {} if db.passwordless else _passwords(db.settings.passwords_file)
     done = []
     for login in DOOR_LOGINS:
@@ -62,9 +64,14 @@ def _make_logins(raw: psycopg.Connection[tuple[object, ...]], db: Database) -> l
                 passwords[login.value].encode(), name.encode(), b"scram-sha-256"
             ).decode()
             raw.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(hashed)))
-        raw.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(db.schema), role))
         raw.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(str(db.url.database)), role))
     return done
+
+
+def _open_schema(raw: psycopg.Connection[tuple[object, ...]], db: Database) -> None:
+    for login in DOOR_LOGINS:
+        role = sql.Identifier(db.login_name(login))
+        raw.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(db.schema), role))
 
 
 def _passwords(file: Path) -> dict[str, str]:
