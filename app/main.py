@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
+from starlette.staticfiles import StaticFiles
 
 from app import pipeline, pipeline_derive
 from app.api import (
@@ -49,6 +50,8 @@ from app.core.clock import utc_now
 from app.db.engine import Database
 from app.evidence.flow import Answer, Upload
 from app.evidence.keys import open_keyring
+from app.web import invitation, me, sign_in
+from app.web.pages import STATIC
 
 ROUTERS: tuple[APIRouter, ...] = (
     taps.router,
@@ -76,6 +79,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     shifts.router,
     alerts.router,
     health.router,
+    invitation.router,
+    sign_in.router,
+    me.router,
 )
 
 
@@ -116,6 +122,7 @@ def create_app(database: Database) -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     check_declared(app)
     app.add_middleware(Guard)
     return app

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 user = typer.Typer(add_completion=False, no_args_is_help=True, help="People, roles, machines, the first admin.")
 user.add_typer(machine, name="machine")
 
+_OWN_MACHINE = "http://localhost:8000"
+"""Where `komgick serve` is found by who tries it out; elsewhere KOMGICK_PUBLIC_URL says it."""
+
 EndOption = Annotated[str, typer.Option("--to", metavar="DATE", help="The role's last day.")]
 ByOption = Annotated[str, typer.Option("--by", help="Who does this, for the record.")]
 
@@ -31,7 +34,7 @@ def add_admin(
     data: DataOption = None,
     fmt: FormatOption = Format.TABLE,
 ) -> None:
-    """Invite the first admin: prints a one-use token (72 hours) for /invite. There is no default account."""
+    """Invite the first admin: prints a one-use link (72 hours). There is no default account."""
     from app.pipeline_access import operator, people  # noqa: PLC0415 -- SQLAlchemy takes longer than `--help` may
 
     with opened(data) as database:
@@ -52,7 +55,7 @@ def invite(  # noqa: PLR0917 -- typer calls it by name
     data: DataOption = None,
     fmt: FormatOption = Format.TABLE,
 ) -> None:
-    """Invite a person with a first role: prints a one-use token (72 hours)."""
+    """Invite a person with a first role: prints a one-use link (72 hours)."""
     from app.access.people import NewRole  # noqa: PLC0415 -- as above
     from app.core.localtime import local_date  # noqa: PLC0415 -- as above
     from app.pipeline_access import operator, people  # noqa: PLC0415 -- as above
@@ -147,7 +150,7 @@ def _show(invited: Invited, public_url: str, fmt: Format) -> None:
     row = {
         "person_id": invited.person_id,
         "token": invited.token,
-        "link": f"{public_url}/invite#{invited.token}",
+        "link": f"{public_url or _OWN_MACHINE}/invite#{invited.token}",
         "expires_at": invited.expires_at,
     }
     emit([row], fmt, ("person_id", "token", "link", "expires_at"))

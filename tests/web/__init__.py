@@ -1,0 +1,1 @@
+"""The office's pages in a real browser."""
