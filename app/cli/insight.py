@@ -13,7 +13,6 @@ import typer
 from app.cli.context import DataOption, FormatOption
 from app.cli.output import Format, emit, emit_object
 from app.cli.reading import counted, day_of, derived_reading, draw, month_of, values_of
-from app.refusals import Invalid
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -85,7 +84,6 @@ def quality(
         list[str] | None, typer.Option("--threshold", metavar="FIGURE=VALUE", help="A threshold the model leaves open.")
     ] = None,
     other_reading: Annotated[str, typer.Option("--reading", help="Another reading of the model's indicators.")] = "",
-    open_to: Annotated[Path | None, typer.Option("--open", metavar="DIR", help="Also write open data there.")] = None,
     plot: PlotOption = None,
     data: DataOption = None,
     fmt: FormatOption = Format.TABLE,
@@ -101,8 +99,6 @@ def quality(
     with derived_reading(data) as connection:
         found = quality_object(load_quality(connection, when))
     draw(plot, "executed", found)
-    if open_to is not None:
-        _write_open(found, open_to)
     if fmt is Format.JSON:
         emit_object(found, fmt)
     else:
@@ -180,18 +176,6 @@ def _premium(
         emit([verdict_object(verdict) for verdict in verdicts], fmt)
 
 
-def _write_open(found: Mapping[str, Any], folder: Path) -> None:
-    from app.insight.open_data import write_open_data  # noqa: PLC0415 -- `--help` needs none of it
-
-    try:
-        sys.stderr.write(f"{folder}: {write_open_data(found, folder)} rows\n")
-    except OSError as error:
-        sys.stderr.write(f"cannot_write: {error.strerror}: {error.filename or folder}\n")
-        raise typer.Exit(1) from error
-    except ModuleNotFoundError as error:
-        raise Invalid(f"Parquet needs the extra komgick[insight]: {error}") from error
-
-
 def _show_continuity(found: Mapping[str, Any], fmt: Format) -> None:
     if fmt is Format.JSON:
         emit_object(found, fmt)
@@ -252,31 +236,3 @@ def client_sheet(
         sys.stderr.write(f"cannot_write: {error.strerror}: {error.filename or out}\n")
         raise typer.Exit(1) from error
     emit([{"client_id": client, "month": str(when), "visits": len(facts.visits), "file": str(out)}], fmt)
-
-
-def irregular(
-    month: MonthArgument,
-    *,
-    case: Annotated[list[str] | None, typer.Option("--case", help="Open a case: shows who it is; repeatable.")] = None,
-    data: DataOption = None,
-    fmt: FormatOption = Format.TABLE,
-) -> None:
-    """What a controller should look at, with the expected number and known false alarms; names only in a case."""
-    from app.insight.irregularities import irregularities, irregularities_object  # noqa: PLC0415 -- as above
-    from app.insight.scene_store import load_scene  # noqa: PLC0415 -- as above
-    from app.registry.store import load_policy_book  # noqa: PLC0415 -- as above
-
-    when = month_of(month)
-    with derived_reading(data) as connection:
-        scene = load_scene(connection, when)
-        policy = load_policy_book(connection).on(when.first_on)
-    try:
-        rows = irregularities(scene, policy)
-    except ModuleNotFoundError as error:
-        raise Invalid(f"exact tests need the extra komgick[insight]: {error}") from error
-    found = irregularities_object(scene, rows, frozenset(case or ()))
-    if fmt is Format.JSON:
-        emit_object(found, fmt)
-        return
-    names = ("case_id", "rule", "about", "about_id", "provider_id", "observed", "of", "expected", "p_value")
-    emit(found["irregularities"], fmt, names)

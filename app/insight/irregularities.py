@@ -321,5 +321,5 @@ def irregularities_object(
     for row in found:
         sv, en, false_alarms = RULES[row.rule][1]
         texts = {"explanation": {"sv": sv, "en": en}, "false_alarms_sv": false_alarms}
-        rows.append(plain_object(row, scene.month, texts, opened=row.case_id(scene.month) in opened))
+        rows.append(plain_object(row, scene, texts, opened=row.case_id(scene.month) in opened))
     return {"month": str(scene.month), "rules": list(RULES), "irregularities": rows}

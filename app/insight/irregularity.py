@@ -158,14 +158,16 @@ def local_days(visits: Iterable[Visit]) -> dict[tuple[str, str, date], list[Visi
     return by_day
 
 
-def plain_object(found: Irregularity, month: Month, texts: Mapping[str, Any], *, opened: bool) -> dict[str, Any]:
+def plain_object(found: Irregularity, scene: Scene, texts: Mapping[str, Any], *, opened: bool) -> dict[str, Any]:
     """An irregularity for a controller; who it is about is a person only in an opened case."""
-    hidden = found.about == "staff" and not opened
+    month, hidden = scene.month, found.about == "staff" and not opened
+    names = [row.name for row in scene.employments if row.staff_id == found.about_id and row.name]
     return {
         "case_id": found.case_id(month),
         "rule": found.rule,
         "about": found.about,
         "about_id": None if hidden else found.about_id,
+        "staff_name": names[-1] if found.about == "staff" and opened and names else None,
         "provider_id": found.provider_id,
         "observed": found.observed,
         "of": found.of,

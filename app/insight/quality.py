@@ -259,7 +259,13 @@ def quality_object(facts: QualityFacts) -> dict[str, Any]:
         "minimum_clients": MINIMUM_CLIENTS,
         "definitions": {name: {"sv": sv, "en": en} for name, (sv, en) in DEFINITIONS.items()},
         "groups": [
-            {"level": level, "id": key, "name": facts.names.get((level, key), key), **_shown(level, found[level, key])}
+            {
+                "level": level,
+                "id": key,
+                "name": facts.names.get((level, key), key),
+                "operation": {"operation": key, "provider": facts.operations.get(key)}.get(level),
+                **_shown(level, found[level, key]),
+            }
             for level, key in rows
         ],
     }
