@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from app.db.callers import DOOR_LOGINS, Caller, Login
 from app.db.engine import Database
 from app.db.walls import OPEN_TABLES, PERSONAL_COLUMNS
+from app.db.walls_record import changed_walls
 from app.refusals import DatabaseUnfit
 
 OLDEST_POSTGRESQL = 150000
@@ -163,7 +164,7 @@ def _wrong_walls(connection: Connection, db: Database) -> list[str]:
         problems += _wrong_grant(tables[table], login, privileges)
     for policy in policies:
         problems += _wrong_policy(policy, tables, names, grants)
-    return sorted(problems)
+    return sorted(problems) + list(changed_walls(connection, db.schema))
 
 
 def _wrong_table(table: Row[Any]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 import app
 from app.db.callers import Caller
 from app.db.engine import Database
+from app.db.walls_record import record_walls, walls_recorded
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -70,14 +71,18 @@ def current(db: Database) -> str | None:
 
 
 def behind(db: Database) -> bool:
-    """Whether the database needs migrating."""
-    return current(db) != head()
+    """Whether the database needs migrating, or was migrated before walls were recorded."""
+    if current(db) != head():
+        return True
+    with db.transaction(Caller.batch(), read_only=True) as connection:
+        return not walls_recorded(connection)
 
 
 def migrate(db: Database, revision: str = "head", *, lock_timeout_ms: int = 10_000) -> None:
     """Bring the schema to `revision`; waits at most `lock_timeout_ms` for any lock, and nothing is half done then.
 
-    Needs the schema and the logins (`prepare` makes them). Raises sqlalchemy.exc.OperationalError on a lock timeout.
+    Needs the schema and the logins (`prepare` makes them). The walls are recorded then. Raises
+    sqlalchemy.exc.OperationalError on a lock timeout.
     """
     from alembic import command  # noqa: PLC0415 -- as above
 
@@ -86,7 +91,12 @@ def migrate(db: Database, revision: str = "head", *, lock_timeout_ms: int = 10_0
         connection.execute(text(f"SET lock_timeout = {int(lock_timeout_ms)}"))
         connection.commit()
         try:
+            before = current(db)
             command.upgrade(alembic_config(db, connection), revision)
+            connection.rollback()
+            if current(db) != before or not walls_recorded(connection):
+                record_walls(connection, db.schema)
+            connection.commit()
         finally:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})

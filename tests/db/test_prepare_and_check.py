@@ -152,6 +152,28 @@ def test_a_fresh_installation_is_fit(database: Database) -> None:
         ("ALTER ROLE city SET synchronous_commit = off", "synchronous_commit is off for city"),
         ("ALTER TABLE taps DISABLE TRIGGER refuse_change", "the trigger refuse_change of taps is switched off"),
         ("GRANT DELETE ON taps TO city", "login city has DELETE on taps"),
+        ("ALTER TABLE clients DISABLE ROW LEVEL SECURITY", "clients holds data about people without row-level"),
+        ("DROP POLICY clients_provider ON clients", "policy clients_provider of clients is gone"),
+        (
+            "ALTER POLICY clients_provider ON clients USING (name <> '')",
+            "policy clients_provider of clients was changed",
+        ),
+        ("ALTER POLICY units_provider ON units WITH CHECK (true)", "policy units_provider of units was changed"),
+        (
+            "CREATE POLICY more ON clients TO provider USING (name <> '')",
+            "policy more of clients was added since the last migration",
+        ),
+        ("DROP TRIGGER refuse_change ON taps", "trigger refuse_change of taps is gone"),
+        (
+            "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+            "function refuse_change was changed",
+        ),
+        (
+            "CREATE FUNCTION peek() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT max(name) FROM clients'",
+            "function peek with its owner's rights was added",
+        ),
+        ("GRANT SELECT (name) ON clients TO ingest; GRANT UPDATE ON clients TO ingest", "rights of ingest on clients"),
+        ("COMMENT ON TABLE alembic_version IS NULL", "nobody knows what the walls were built like"),
     ],
 )
 def test_check_sees_what_is_wrong(database: Database, harm: str, complaint: str) -> None:
