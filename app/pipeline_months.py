@@ -17,6 +17,7 @@ from app.billing import store as billing_store
 from app.billing.flow import lines_of, write_lines
 from app.billing.rules.lines import settle
 from app.billing.rules.totals import ControlTotals, control_totals
+from app.billing.tables import billing_lines
 from app.core.localtime import local_date
 from app.core.month import Month
 from app.db.callers import Caller
@@ -31,6 +32,7 @@ from app.months.flow import CLIENTS_AT_ONCE, Computed
 from app.months.loading import Key, closed_months
 from app.months.misfit import note_misfits
 from app.months.rules.closing import LeftOpen, freeze, left_open, month_hash
+from app.months.rules.reasons import excess_before
 from app.months.store import StoredAccount
 from app.months.tables import month_accounts
 from app.pipeline_derive import catch_up, follow, lock
@@ -96,7 +98,9 @@ def close_month(
         _refuse_early(connection, month, run_on)
         ensure_months(connection, ("month_accounts", "billing_lines"), month.first_on, month.next.first_on)
         frozen, lines, accounts = [], [], []
-        keys = [(one.client_id, one.provider_id) for one in _of_month(connection, month, None)]
+        keys = sorted(
+            {(one.client_id, one.provider_id) for one in _of_month(connection, month, None)} | _owed(connection, month)
+        )
         for done, computed in enumerate(_computed(connection, month, keys), 1):
             its_frozen, its_lines = _freeze(connection, computed, run_on, now)
             # As they stood when the run came: frozen ones are closed, attested or not.
@@ -138,10 +142,13 @@ def _freeze(
     lines: list[BillingLine] = []
     closed: list[StoredAccount] = []
     for chain in computed.chains:
-        if not chain.result.exists:
-            continue
         its_lines = settle(lines_of(computed.books, chain, settled, services), run_on)
-        one = freeze(chain.result, its_lines, run_on)
+        if not chain.result.exists and not its_lines:
+            continue
+        key = (chain.result.account.client_id, chain.result.account.provider_id)
+        books, month = computed.books, chain.result.account.month
+        before = excess_before(month, books.history_of(key), books.reasons.get(key, ()), books.book)
+        one = freeze(chain.result, its_lines, run_on, before)
         frozen.append(one)
         lines += [replace(line, changed_at=now) for line in its_lines]
         closed.append(replace(StoredAccount.of(chain.result), account=one.account))
@@ -159,6 +166,13 @@ def _due(lines: list[BillingLine]) -> Iterator[tuple[str, int, int, int]]:
     for provider_id in sorted({line.provider_id for line in lines}):
         mine = [line for line in lines if line.provider_id == provider_id]
         yield provider_id, len(mine), sum(one.minutes for one in mine), sum(one.amount_ore for one in mine)
+
+
+def _owed(connection: Connection, month: Month) -> set[Key]:
+    """Whom the month owes a line although it has no account: a price of a closed month was put right."""
+    c = billing_lines.c
+    owed = select(c.client_id, c.provider_id).where(c.month_on == month.first_on, c.gone == 0).distinct()
+    return {(row.client_id, row.provider_id) for row in connection.execute(owed)}
 
 
 def _of_month(connection: Connection, month: Month, provider_id: str | None) -> list[MonthAccount]:

@@ -27,7 +27,7 @@ from app.evidence.stated import Said, at_of, load_by_id, load_said
 from app.evidence.tables import excess_reasons
 from app.facts import ExcessReason
 from app.facts.statements import EXCESS_REASONS
-from app.months.rules.reporting_limit import reason_deadline
+from app.months.rules.reasons import reason_deadline
 from app.pipeline_statements import Saying, state
 from app.policies import PolicyBook
 from app.refusals import Conflict, Invalid

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -10,14 +11,18 @@ from sqlalchemy import Connection
 
 from app.billing import store
 from app.billing.rules.lines import LineInput, account_lines
-from app.billing.rules.tariff import Tariff
+from app.billing.rules.tariff import Tariff, missing_prices
 from app.core.month import Month
+from app.evidence.store import among
 from app.facts import BillingLine
 from app.facts.accounts import ServiceDone
+from app.findings import store as finding_store
+from app.findings.tables import findings
 from app.months.flow import Computed
 from app.months.loading import Books, Key
 from app.months.rules.chain import Chain
 from app.months.rules.closing import account_hash
+from app.months.rules.reporting_limit import account_finding
 
 
 def write_lines(connection: Connection, computed: Computed, now: datetime) -> set[tuple[Key, Month]]:
@@ -39,8 +44,35 @@ def write_lines(connection: Connection, computed: Computed, now: datetime) -> se
     gone = [line for line_id, line in known.items() if line_id not in made]
     store.put_lines(connection, changed, now)
     store.empty_lines(connection, gone, now)
+    _note_missing_prices(connection, computed.books, chains, made.values(), now)
     corrected = [line for line in made.values() if line.kind == "adjustment"]
     return {((line.client_id, line.provider_id), line.origin_month) for line in corrected}
+
+
+def _note_missing_prices(
+    connection: Connection, books: Books, chains: Sequence[Chain], lines: Iterable[BillingLine], now: datetime
+) -> None:
+    """`price_missing` for these accounts, as it is now. A city without a price list bills elsewhere: nothing is missing
+    then."""
+    by_place: dict[tuple[Month, Key], list[BillingLine]] = defaultdict(list)
+    for line in lines:
+        by_place[line.month, (line.client_id, line.provider_id)].append(line)
+    places = {(chain.result.account.month, _key(chain)): chain.result for chain in chains}
+    missing = {} if books.prices.is_empty else {place: missing_prices(by_place[place]) for place in places}
+    made = {
+        finding.finding_id: finding
+        for place, what in missing.items() if what
+        for finding in [account_finding("price_missing", places[place].data, (("what", ", ".join(what)),))]
+    }  # fmt: skip
+    c = findings.c
+    clients = {client_id for _, (client_id, _) in places}
+    stored = {
+        one.finding_id: one
+        for _, one in finding_store.load(connection, c.step == "billing", among(c.client_id, clients))
+        if (Month.parse(one.fact("month")), (one.client_id, one.provider_id)) in places
+    }
+    finding_store.drop(connection, [one for one in stored if one not in made])
+    finding_store.put(connection, "billing", [one for one in made.values() if stored.get(one.finding_id) != one], now)
 
 
 def lines_of(
@@ -52,8 +84,8 @@ def lines_of(
 ) -> Sequence[BillingLine]:
     """The lines of one account; settled by a run when `run_on` is given."""
     account = chain.result.account
-    if not chain.result.exists:
-        return ()
+    if not chain.result.exists and not chain.origins:
+        return ()  # with origins: a price put right is owed also where there is no account any more
     key = _key(chain)
     orders = books.directory.orders(*key)
     return account_lines(

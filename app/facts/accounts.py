@@ -130,6 +130,8 @@ class ClosedMonth:
     ledger: tuple[Block, ...] = ()
     lines: tuple[BillingLine, ...] = ()
     run_on: date | None = None
+    excess_before: tuple[int, int, int] | None = None
+    """Reasoned, approved and pending of the closed month before, which freeze with this run; None: no account then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,11 @@ class PriceList:
         self._starts = {key: [row.valid_from for row in rows] for key, rows in self._series.items()}
         self._asked: dict[tuple[str, str, str, date], Price | None] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """No price is listed for anything."""
+        return not self._series
+
     def by_band(self, operation: str, band: str, service: str, on: date) -> Price | None:
         """The price of care in a band, per hour or per visit: of the two the one decided last, the hour if equal."""
         key = (operation, band, service, on)

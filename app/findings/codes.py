@@ -53,6 +53,7 @@ _TABLE = (
     FindingCode("excess_without_reason", "account", "DOMAIN 3, 9"),
     FindingCode("notice_contradicted", "decline", "DOMAIN 4"),
     FindingCode("possible_double_compensation", "account", "DOMAIN 4"),
+    FindingCode("price_missing", "account", "DOMAIN 5"),
     FindingCode("staff_inactive", "staff", "DOMAIN 7"),
     FindingCode("clock_doubt", "visit", "DOMAIN 2.3, EVIDENCE 1"),
     FindingCode("tag_counter_replay", "visit", "EVIDENCE 2"),

@@ -100,6 +100,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "Utförd tid avviker från beställd tid flera månader i rad.",
         "Executed time has differed from ordered time for several months in a row.",
     ),
+    "price_missing": (
+        "Prislistan saknar pris för {what} i {month}: det står med 0 kronor tills priset finns.",
+        "The price list has no price for {what} in {month}: it stands at 0 until there is one.",
+    ),
     "excess_without_reason": (
         "Tid över taket i {month} saknar orsak.",
         "Time above the ceiling in {month} has no reason.",

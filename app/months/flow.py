@@ -20,6 +20,7 @@ from app.findings import store as finding_store
 from app.findings.tables import findings
 from app.months import store
 from app.months.loading import Books, Key, active_months, load_books
+from app.months.restating import restate
 from app.months.rules.chain import Chain, account_in_chain
 from app.months.rules.closing import adjusting_month, is_as_frozen
 from app.months.store import StoredAccount
@@ -133,6 +134,7 @@ def _compute(connection: Connection, months: Mapping[Key, set[Month]], book: Pol
             opened.add(takes)
         chains += [chain_of(books, key, month) for month in sorted(opened)]
     _store(connection, chains, now)
+    restate(connection, books, months, now)
     return Computed(books, tuple(chains))
 
 

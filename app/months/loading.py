@@ -181,7 +181,8 @@ def _minute(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _load_open_findings(connection: Connection, books: Books, clients: Collection[str], month: Month) -> None:
-    """How many findings of each account nobody has resolved; not those about accounts, they are made here."""
+    """How many findings of each account nobody has resolved; not those about accounts, they are made here, nor those
+    about the city's price list, which are no provider's to resolve."""
     from_at, to_at = month_bounds(month)
     c = findings.c
     resolved = select(resolutions.c.finding_id).where(resolutions.c.finding_id == c.finding_id).exists()
@@ -189,7 +190,7 @@ def _load_open_findings(connection: Connection, books: Books, clients: Collectio
         select(c.client_id, c.provider_id, func.count())
         .where(
             among(c.client_id, clients), c.at >= from_at, c.at < to_at, c.born_resolved.is_(False), ~resolved,
-            c.provider_id != "", c.step != "account",
+            c.provider_id != "", c.step.not_in(("account", "billing")),
         )
         .group_by(c.client_id, c.provider_id)
     )  # fmt: skip

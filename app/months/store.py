@@ -218,6 +218,7 @@ def closed_to_row(frozen: ClosedMonth) -> dict[str, Any]:
         ],
         "ledger": [_block_to_json(block) for block in frozen.ledger],
         "run_on": frozen.run_on,
+        "excess_before": list(frozen.excess_before) if frozen.excess_before is not None else None,
     }
 
 
@@ -246,6 +247,7 @@ def closed_from_row(row: Any) -> ClosedMonth:
         ),
         ledger=tuple(_block_from_json(one) for one in row.ledger),
         run_on=row.run_on,
+        excess_before=tuple(row.excess_before) if row.excess_before is not None else None,
     )
 
 

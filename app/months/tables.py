@@ -87,6 +87,8 @@ closed_accounts = Table(
     Column("adjustments", JSONB, nullable=False),
     Column("ledger", JSONB, nullable=False),
     Column("run_on", Date, nullable=False),
+    # Reasoned, approved and pending minutes of the closed month before: they freeze with this run.
+    Column("excess_before", ARRAY(Integer)),
     PrimaryKeyConstraint("month_on", "client_id", "provider_id"),
     Index(None, "client_id", "provider_id"),
 )

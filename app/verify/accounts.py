@@ -22,6 +22,8 @@ Key = tuple[str, str]
 """(client_id, provider_id)."""
 # What a close froze but a recomputation does not: labels, and a count of work to do.
 _NOT_COMPARED = frozenset({"state", "known_at", "findings_open", "policy_version"})
+# An account with nothing in these was frozen for the sake of lines that put a price right.
+_SAY_SOMETHING = ("ordered_minutes", "reported_minutes", "held_minutes", "settled_minutes", "visits")
 
 
 @dataclass(slots=True)
@@ -148,7 +150,7 @@ def differences(frozen: ClosedMonth | None, result: AccountResult) -> list[str]:
     """Which figures of a frozen account are not those the rules give; empty when it is as it must be."""
     if frozen is None:
         return ["the rules give an account, the close froze none"] if result.exists else []
-    if not result.exists:
+    if not result.exists and any(getattr(frozen.account, name) for name in _SAY_SOMETHING):
         return ["the close froze an account, the rules give none"]
     return [
         f"{one.name}: frozen {getattr(frozen.account, one.name)}, recomputed {getattr(result.account, one.name)}"

@@ -118,10 +118,13 @@ def _closed(row: Mapping[str, str]) -> ClosedMonth:
     known_at = account.get("known_at")
     account["month"] = Month.parse(account["month"])
     account["known_at"] = parse_instant(known_at) if known_at else None
+    order_days = tuple(date.fromisoformat(day) for day in row["order_days"].strip("{}").split(",") if day)
+    if any(Month.of(on) != account["month"] for on in order_days):
+        raise ValueError("an order day outside its month")
     return ClosedMonth(
         account=MonthAccount(**account),
         account_hash=str(row["account_hash"]),
-        order_days=tuple(date.fromisoformat(day) for day in row["order_days"].strip("{}").split(",") if day),
+        order_days=order_days,
         adjustments=tuple(
             Adjustment(
                 Month.parse(part["origin_month"]), part["free_minutes"], part["approved_minutes"], tuple(part["causes"])

@@ -67,7 +67,7 @@ class Both:
         town = self.story.town
         stored = accounts(self.database, month, self.now)
         if month in town.closed:
-            assert {key: one.account for key, one in self._frozen(month).items()} == stored
+            assert {key: town.shown(self.told, key, month) for key in self._frozen(month)} == stored
             before = {key: its[month] for key, its in town.history.items() if month in its}
             assert {key: one.account_hash for key, one in self._frozen(month).items()} == {
                 key: one.account_hash for key, one in before.items()

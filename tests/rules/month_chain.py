@@ -13,6 +13,7 @@ from app.facts.accounts import AccountInput, ClosedMonth
 from app.facts.prices import PriceList
 from app.months.rules.chain import Chain, account_in_chain
 from app.months.rules.closing import account_hash, freeze, run_on
+from app.months.rules.reasons import excess_before
 from app.policies import PolicyBook
 from tests.rules.month_facts import BOOK
 
@@ -59,7 +60,9 @@ class Case:
         chain = self.chain(month)
         on = run_on(month, self.policies)
         lines = settle(self.lines(chain), on)
-        frozen = freeze(chain.result, lines, on) if chain.result.exists else None
+        reasons = self.inputs[month.previous].reasons if month.previous in self.inputs else ()
+        before = excess_before(month, self.history, reasons, self.policies)
+        frozen = freeze(chain.result, lines, on, before) if chain.result.exists else None
         self.history[month] = frozen
         self.settled += lines
         return frozen

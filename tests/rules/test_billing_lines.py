@@ -214,7 +214,7 @@ def test_what_has_no_price_stands_at_nothing_and_is_named() -> None:
     chain = one.chain(MARCH)
     lines = one.lines(chain)
     assert shown(lines) == [("time", "care", "day", 60, 0, "", 0)]
-    assert missing_prices(chain.result, lines) == ("care/day",)
+    assert missing_prices(lines) == ("care/day",)
 
 
 def test_night_patrol_has_the_prices_of_care_unless_it_has_its_own() -> None:

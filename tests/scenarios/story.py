@@ -24,13 +24,24 @@ from app.billing.rules.fees import FeeInput, fee_lines
 from app.billing.rules.lines import settle
 from app.core.localtime import local_month
 from app.core.month import Month
-from app.facts import BillingLine, Directory, ExcessReason, Finding, Price, RegistryRows, Resolution, Visit
+from app.facts import (
+    BillingLine,
+    Directory,
+    ExcessReason,
+    Finding,
+    MonthAccount,
+    Price,
+    RegistryRows,
+    Resolution,
+    Visit,
+)  # fmt: skip
 from app.facts.accounts import AccountResult, Block, ClosedMonth, FeeLine, stay_of
 from app.facts.prices import PriceList
 from app.months.flow import chain_of
 from app.months.loading import Books, Key
 from app.months.rules.chain import Chain
 from app.months.rules.closing import freeze, run_on
+from app.months.rules.reasons import as_it_stands, excess_before
 from app.policies import PolicyBook
 from app.visits.rules.derive import Derivation, DerivationInput, derive
 from tests.diary_reader import Reader
@@ -95,16 +106,16 @@ class Town:
         return sorted({(row.client_id, row.provider_id) for row in rows if row.provider_id} | set(self.history))
 
     def chains(self, told: Told, month: Month) -> tuple[Books, list[Chain]]:
-        """The month's accounts that exist."""
+        """The month's accounts that exist, and those that closed months may owe something to."""
         derivation = self.derive(told)
         books = self.books(told, derivation)
         chains = [chain_of(books, key, month) for key in self.keys(told, derivation)]
-        return books, [chain for chain in chains if chain.result.exists]
+        return books, [chain for chain in chains if chain.result.exists or chain.origins]
 
     def accounts(self, told: Told, month: Month) -> dict[Key, AccountResult]:
         """The month as known now."""
         _, chains = self.chains(told, month)
-        return {_key(chain): chain.result for chain in chains}
+        return {_key(chain): chain.result for chain in chains if chain.result.exists}
 
     def lines(self, told: Told, month: Month) -> list[BillingLine]:
         """The month's lines: of a closed one what was settled."""
@@ -113,13 +124,25 @@ class Town:
         books, chains = self.chains(told, month)
         return [line for chain in chains for line in lines_of(books, chain, self.settled, {})]
 
+    def shown(self, told: Told, key: Key, month: Month) -> MonthAccount | None:
+        """A closed account as doors show it; None where it was not closed."""
+        return as_it_stands(month, self._history_of(key), _of(told, key, month), told.book)
+
+    def _history_of(self, key: Key) -> dict[Month, ClosedMonth | None]:
+        own = self.history.get(key, {})
+        return {month: own.get(month) for month in self.closed}
+
     def close(self, told: Told, month: Month, on: date | None = None) -> None:
         """The payment run of a month."""
         books, chains = self.chains(told, month)
         made: dict[Key, tuple[ClosedMonth, tuple[BillingLine, ...]]] = {}
         for chain in chains:
             lines = settle(lines_of(books, chain, self.settled, {}), on or run_on(month, told.book))
-            made[_key(chain)] = (freeze(chain.result, lines, on or run_on(month, told.book)), lines)
+            if not chain.result.exists and not lines:
+                continue
+            key = _key(chain)
+            before = excess_before(month, self._history_of(key), _of(told, key, month.previous), told.book)
+            made[key] = (freeze(chain.result, lines, on or run_on(month, told.book), before), lines)
         for key, (frozen, lines) in made.items():
             self.history[key][month] = frozen
             self.settled[key] += lines
@@ -160,6 +183,10 @@ def _take_visit(books: Books, visit: Visit) -> None:
     while month <= local_month(visit.end_at - timedelta(microseconds=1)) or month == first:
         books.stays[key, month].append(stay)
         month = month.next
+
+
+def _of(told: Told, key: Key, month: Month) -> list[ExcessReason]:
+    return [one for one in told.reasons if (one.client_id, one.provider_id) == key and one.month == month]
 
 
 def _key(chain: Chain) -> Key:

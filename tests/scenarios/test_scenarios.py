@@ -8,7 +8,8 @@
     export.txt    2026-10 bo P1 time care/day: 59 min x 51600/hour = 50740
                   2026-11 bo P1 adjustment of 2026-10 care/day: 20 min x 51600/hour = 17200
 
-A closed month is shown as its run froze it. The comments in taps.txt say how each figure is worked out from DOMAIN.md.
+A closed month is shown as its run froze it, with what has become of its excess. The comments in taps.txt say how each
+figure is worked out from DOMAIN.md.
 """
 
 from __future__ import annotations
@@ -77,8 +78,7 @@ def outcome(story: Story, months: list[Month]) -> dict[str, list[str]]:
     for month in months:
         results = town.accounts(all_told, month)
         for key, result in results.items():
-            frozen = town.history.get(key, {}).get(month)
-            accounts.append(frozen.account if frozen is not None else result.account)
+            accounts.append(town.shown(all_told, key, month) or result.account)
             findings += result.findings
         lines += town.lines(all_told, month)
     return {

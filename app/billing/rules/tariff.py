@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.facts.accounts import AccountResult, Block
+from app.facts.accounts import Block
 from app.facts.derived import BillingLine
 from app.facts.prices import PriceList
 from app.facts.registry import Order, Price
@@ -41,7 +41,6 @@ class Tariff:
         return self.prices.per_visit(self.operation, block.band, block.service, block.on)
 
 
-def missing_prices(result: AccountResult, lines: Iterable[BillingLine]) -> tuple[str, ...]:
+def missing_prices(lines: Iterable[BillingLine]) -> tuple[str, ...]:
     """The classes and bands of an account's lines for which the price list has nothing (`price_missing`)."""
-    month = result.account.month
-    return tuple(sorted({f"{line.service}/{line.band}" for line in lines if not line.unit and line.month == month}))
+    return tuple(sorted({f"{line.service}/{line.band}".rstrip("/") for line in lines if not line.unit}))

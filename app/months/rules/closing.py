@@ -190,8 +190,11 @@ def line_texts(line: BillingLine) -> list[str]:
     return [str(getattr(line, field.name)) for field in fields(line) if field.name not in _UNHASHED_LINE]
 
 
-def freeze(result: AccountResult, lines: Iterable[BillingLine], on: date) -> ClosedMonth:
-    """The account as the run leaves it for ever. Its adjustments and carry-in are those it was computed with."""
+def freeze(
+    result: AccountResult, lines: Iterable[BillingLine], on: date, excess_before: tuple[int, int, int] | None = None
+) -> ClosedMonth:
+    """The account as the run leaves it for ever. Its adjustments and carry-in are those it was computed with;
+    `excess_before` as `reasons.excess_before` has it."""
     account = replace(result.account, state="closed")
     return ClosedMonth(
         account=account,
@@ -201,6 +204,7 @@ def freeze(result: AccountResult, lines: Iterable[BillingLine], on: date) -> Clo
         ledger=result.ledger,
         lines=tuple(lines),
         run_on=on,
+        excess_before=excess_before,
     )
 
 

@@ -39,6 +39,32 @@ def judge(blocks: list[Block], excess: int, approved: int, pending: int, decline
     return tuple(sorted([*settled, *free, *_fates(over, approved, pending)], key=_in_time))
 
 
+def judge_again(ledger: tuple[Block, ...], approved: int, pending: int) -> tuple[Block, ...]:
+    """A finished ledger with its excess divided anew; the same blocks where the figures are the same."""
+    over = [block for block in ledger if block.fate in ("approved", "pending", "unpaid")]
+    rest = [block for block in ledger if block.fate not in ("approved", "pending", "unpaid")]
+    return tuple(sorted([*rest, *_fates(_whole(over), approved, pending)], key=_in_time))
+
+
+def _whole(over: Iterable[Block]) -> list[Block]:
+    """Blocks that only a decision had cut, in one piece again."""
+    joined: list[Block] = []
+    for block in sorted(over, key=_in_time):
+        last = joined[-1] if joined else None
+        if last is not None and _continues(last, block):
+            joined[-1] = last._replace(after=block.after, minutes=last.minutes + block.minutes)
+        else:
+            joined.append(block)
+    return joined
+
+
+def _continues(last: Block, block: Block) -> bool:
+    """Does a block go on where another of the same visit or decline, day and band ends?"""
+    if block.begins or (last.of, last.cause_id, last.on, last.band) != (block.of, block.cause_id, block.on, block.band):
+        return False
+    return block.first == last.after
+
+
 def minutes_from(block: Block, at: int) -> int:
     """How many of a block's minutes lie at or after an epoch minute."""
     if at <= block.first:

@@ -18,7 +18,7 @@ from app.facts.statements import ExcessReason
 from app.months.rules import explain_texts as texts
 from app.months.rules.chain import Chain, History
 from app.months.rules.closing import difference
-from app.months.rules.reporting_limit import approved_minutes, reason_deadline
+from app.months.rules.reasons import approved_minutes, as_it_stands, ledger_as_it_stands, reason_deadline
 from app.policies import Policy, PolicyBook
 
 COUNTED = ("free", "approved", "pending", "unpaid")
@@ -43,20 +43,25 @@ def explain(chain: Chain, history: History, visits: Iterable[Visit], book: Polic
     result = chain.result
     month = result.account.month
     frozen = history.get(month)
-    closed = frozen is not None
+    account = as_it_stands(month, history, result.data.reasons, book) or result.account
     changed = [result] if month in history else list(chain.origins)
     subject = _Subject(
-        account=frozen.account if frozen is not None else result.account,
-        ledger=frozen.ledger if frozen is not None else result.ledger,
+        account=account,
+        ledger=ledger_as_it_stands(frozen.ledger, account) if frozen is not None else result.ledger,
         result=result,
         visits={visit.visit_id: visit for visit in visits},
-        differences=tuple(difference(origin, history) for origin in changed),
+        differences=tuple(part for origin in changed if _says(part := difference(origin, history))),
         policy=book.on(month.first_on),
-        is_frozen=closed,
+        is_frozen=frozen is not None,
     )
     told = _told(subject)
     told["sentences"] = {language: texts.sentences(told, language) for language in texts.LANGUAGES}
     return told
+
+
+def _says(part: Adjustment) -> bool:
+    """Whether a closed month owes anything, or differs at all."""
+    return bool(part.free_minutes or part.approved_minutes or part.causes)
 
 
 def _told(subject: _Subject) -> JsonObject:
@@ -125,7 +130,7 @@ def _rows(subject: _Subject) -> list[JsonObject]:
 
 def _row(block: Block, subject: _Subject) -> JsonObject:
     visit = subject.visits.get(block.cause_id)
-    holds = list(visit.holds) or ["grade_d"] if visit is not None and block.fate == "held" else []
+    holds = _holds(visit) if block.fate == "held" else []
     row: JsonObject = {
         "of": block.of,
         "visit_id": block.cause_id if block.of == "visit" else None,
@@ -151,6 +156,13 @@ def _row(block: Block, subject: _Subject) -> JsonObject:
         "paragraph": texts.paragraph(block, holds),
     }
     return row | {language: texts.row(row, language) for language in texts.LANGUAGES}
+
+
+def _holds(visit: Visit | None) -> list[str]:
+    """What holds a visit now; of one that a run found held, else what has become of it since."""
+    if visit is None or visit.status == "cancelled":
+        return ["removed_since"]
+    return list(visit.holds) or (["grade_d"] if visit.grade == "D" else ["released_since"])
 
 
 def _cuts(block: Block, visit: Visit | None, policy: Policy) -> list[JsonObject]:

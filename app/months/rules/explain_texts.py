@@ -21,6 +21,16 @@ HELD_BY: dict[str, tuple[str, str, str]] = {
     "tag_level": ("2.3", "taggen har för låg säkerhetsnivå", "the tag is below the required level"),
     "unconfirmed": ("2.2 row 33", "en andra person måste bekräfta registreringen", "a second person must confirm it"),
     "too_long": ("2.1 row 11", "besöket är längre än 16 timmar", "the visit is longer than 16 hours"),
+    "released_since": (
+        "2.3, 3",
+        "väntade på åtgärd när månaden stängdes; godtaget sedan dess, ersätts som justering i en senare månad",
+        "held when the month closed; accepted since, paid as an adjustment of a later month",
+    ),
+    "removed_since": (
+        "2.3, 3",
+        "väntade på åtgärd när månaden stängdes; borttaget sedan dess",
+        "held when the month closed; removed since",
+    ),
 }
 _FATES: dict[str, tuple[str, str]] = {
     "free": ("inom taket: ersätts", "within the ceiling: paid"),

@@ -5,7 +5,6 @@
 DOMAIN.md 3 has every line of it; `app/months/rules/excess.py` which minutes are the excess. Readings:
 - Dated policies: bands and what counts follow the policy of each day; ceiling, deadline and the like, decided once a
   month, that of its first day.
-- An approval for more minutes than its reason asked for counts with the asked ones.
 - A visit outside the 110 % (meal, ...) on a day without an order is payable when some minute of an in-time reason of
   the month is approved (2.1 row 18: "payable only with a reason"; reasons are stated in minutes).
 - `declines_count_towards_ceiling` false: compensated declines on ordered days are free beside the ceiling.
@@ -14,7 +13,7 @@ DOMAIN.md 3 has every line of it; `app/months/rules/excess.py` which minutes are
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from app.core.ids import finding_id
 from app.core.localtime import instant_of
@@ -27,6 +26,7 @@ from app.months.rules.excess import judge
 from app.months.rules.executed_time import Executed, OrderedDays, Setting, blocks_of_stays, executed_time
 from app.months.rules.month_grid import MonthGrid, month_grid
 from app.months.rules.ordered_time import OrderedTime, ceiling, ordered_time
+from app.months.rules.reasons import NOTHING_SAID, ExcessFate, excess_fate, reason_deadline
 from app.policies import Policy, PolicyBook
 
 ACCOUNT_CODES = ("excess_without_reason", "possible_double_compensation", "order_changed_after_close")
@@ -43,19 +43,11 @@ class Limit:
     free: int
     excess: int
     outside: int
-    reasoned: int
-    approved: int
-    pending: int
-    is_granted: bool = False
-    """Some minute of a reason in time is approved: what lies outside the 110 % and any order is payable."""
+    fate: ExcessFate
 
     @property
     def reported(self) -> int:
         return self.executed + self.declined
-
-    @property
-    def unpaid(self) -> int:
-        return self.excess - self.approved - self.pending
 
 
 def month_account(data: AccountInput, book: PolicyBook) -> AccountResult:
@@ -76,9 +68,10 @@ def month_account(data: AccountInput, book: PolicyBook) -> AccountResult:
 
     def write_ledger() -> tuple[Block, ...]:
         blocks = blocks_of_stays(data.stays, setting) + declined
-        if not limit.is_granted:
+        if not limit.fate.is_granted:
             blocks = [one._replace(fate="flat_unpaid") if one.fate == "flat" and one.outside else one for one in blocks]
-        return judge(blocks, limit.excess, limit.approved, limit.pending, policy.declines_count_towards_ceiling)
+        fate = limit.fate
+        return judge(blocks, limit.excess, fate.approved, fate.pending, policy.declines_count_towards_ceiling)
 
     account = _account(data, ordered_minutes, limit, (*_unit_and_district(data, now, setting), book.version), executed)
     account = replace(account, made_up_offset_minutes=sum(part.offset_minutes for part in parts)) if parts else account
@@ -89,18 +82,6 @@ def month_account(data: AccountInput, book: PolicyBook) -> AccountResult:
     account = replace(account, findings_open=account.findings_open + unseen) if unseen else account
     reported = tuple(_with_declined(executed.by_day, declined, data.month))
     return AccountResult(data, account, findings, parts, days, days_now, reported, write_ledger)
-
-
-def reason_deadline(month: Month, policy: Policy) -> date:
-    """The last day on which a reason for the month's excess is in time."""
-    return month.plus(policy.reason_lag_months).last_on
-
-
-def approved_minutes(reason: ExcessReason) -> int:
-    """What the decision grants: all or a part of the asked minutes; 0 unless approved."""
-    if reason.decision != "approved":
-        return 0
-    return reason.minutes if reason.approved_minutes is None else min(reason.approved_minutes, reason.minutes)
 
 
 def _with_declined(by_day: list[int], declined: list[Block], month: Month) -> list[int]:
@@ -142,15 +123,8 @@ def _limit(sums: Sums, reasons: tuple[ExcessReason, ...], ordered_minutes: int, 
     outside = sums.executed_outside + sums.declined_outside
     mine = [reason for reason in reasons if reason.month == grid.month]
     if not mine:
-        return Limit(top, executed, declined, free, excess, outside, 0, 0, 0)
-    deadline = reason_deadline(grid.month, policy)
-    in_time = [reason for reason in mine if reason.submitted_on <= deadline]
-    granted = sum(approved_minutes(reason) for reason in in_time)
-    approved = min(excess, granted)
-    undecided = sum(reason.minutes for reason in in_time if reason.decision == "pending")
-    reasoned = min(excess, sum(reason.minutes for reason in mine))
-    pending = min(excess - approved, undecided)
-    return Limit(top, executed, declined, free, excess, outside, reasoned, approved, pending, granted > 0)
+        return Limit(top, executed, declined, free, excess, outside, NOTHING_SAID)
+    return Limit(top, executed, declined, free, excess, outside, excess_fate(excess, mine, grid.month, policy))
 
 
 def _at_close(data: AccountInput, now: OrderedTime, policy: Policy) -> tuple[int, dict[int, str]]:
@@ -200,10 +174,10 @@ def _account(
         reported_minutes=limit.reported,
         free_minutes=limit.free,
         excess_minutes=limit.excess,
-        excess_reasoned_minutes=limit.reasoned,
-        excess_approved_minutes=limit.approved,
-        excess_pending_minutes=limit.pending,
-        unpaid_minutes=limit.unpaid,
+        excess_reasoned_minutes=limit.fate.reasoned,
+        excess_approved_minutes=limit.fate.approved,
+        excess_pending_minutes=limit.fate.pending,
+        unpaid_minutes=limit.fate.unpaid(limit.excess),
         carried_in_minutes=data.carried_in_minutes,
         adjustment_minutes=adjustment,
         settled_minutes=limit.free + data.carried_in_minutes + adjustment,

@@ -1,0 +1,184 @@
+"""What changes after a close (DOMAIN.md 3), through bundles and commands: three months of clients with a case each.
+
+Ordered 100 (ceiling 110) unless said otherwise; one visit on 3 March. Worked out by hand from the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.commands import Komgick
+from tests.contract.month_bundles import MonthBundle, figures
+from tests.contract.vector_bundles import Ids
+
+MARCH, APRIL, MAY = "2026-03", "2026-04", "2026-05"
+THIRD = "2026-03-03 08:00"
+
+
+@pytest.fixture
+def komgick(cli_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Komgick:
+    for name, value in cli_environment.items():
+        monkeypatch.setenv(name, value)
+    return Komgick()
+
+
+def month(komgick: Komgick, name: str) -> dict[str, str]:
+    """The month's accounts that have something in them."""
+    return {client: said for client, account in komgick.accounts(name).items() if (said := figures(account))}
+
+
+def money(komgick: Komgick, name: str) -> dict[str, int]:
+    """Öre by client."""
+    sums: dict[str, int] = {}
+    for line in komgick.json("billing", "export", name)[1:]:
+        sums[line["client_id"]] = sums.get(line["client_id"], 0) + line["amount_ore"]
+    return sums
+
+
+def owed(komgick: Komgick, name: str, ids: Ids) -> tuple[int, int]:
+    """What explain says a month owes beyond what was settled for it: within the ceiling, of the approved excess."""
+    told = komgick.explain(name, ids.client, ids.provider)
+    return told["adjustment_free_minutes"], told["adjustment_approved_excess_minutes"]
+
+
+def sums_up(told: dict[str, Any]) -> bool:
+    """Whether the rows of an explanation sum to its account."""
+    account, sums = told["account"], told["sums"]
+    names = {"free": "free", "approved": "excess_approved", "pending": "excess_pending", "held": "held"}
+    return sums["unpaid"] == account["unpaid_minutes"] and all(
+        sums[name] == account[f"{figure}_minutes"] for name, figure in names.items()
+    )
+
+
+def test_what_becomes_of_a_closed_month(tmp_path: Path, komgick: Komgick) -> None:
+    town = MonthBundle()
+    town.prices()
+    late, held = town.client("late", 600), town.client("held", 600)
+    in_time, undecided = town.client("in time", 100), town.client("undecided", 100)
+    raised, lowered = town.client("raised", 100, MARCH + "-01", MARCH + "-31"), town.client("lowered", 100)
+    ended = town.client("ended", 310, MARCH + "-01", MARCH + "-31")
+    shorter = town.client("shorter", 100)
+    town.visit(late, THIRD, "08:30")
+    town.visit(held, THIRD, "08:30")
+    town.dispute(held, "2026-03-03")
+    town.visit(in_time, THIRD, "10:40")
+    town.visit(undecided, THIRD, "10:40")
+    town.visit(raised, THIRD, "11:20")
+    town.reason(raised, MARCH, 40, "2026-04-10", "approved")
+    town.visit(lowered, THIRD, "09:40")
+    town.visit(ended, "2026-03-25 08:00", "09:40")
+    shorter_kom = town.visit(shorter, THIRD, "10:40")
+    town.visit(shorter, "2026-03-20 22:30", "23:00")
+    town.reason(shorter, MARCH, 80, "2026-04-10", "approved")
+    town.put(komgick, tmp_path / "march")
+    komgick("month", "close", MARCH, "--on", "2026-04-06")
+    export = komgick("billing", "export", MARCH), komgick("fees", "export", MARCH)
+    closed = {
+        late.client: "executed 30, reported 30, free 30, settled 30",
+        held.client: "held 30",
+        in_time.client: "executed 160, reported 160, free 110, excess 50, unpaid 50, settled 110",
+        undecided.client: "executed 160, reported 160, free 110, excess 50, unpaid 50, settled 110",
+        raised.client: "executed 200, reported 200, free 110, excess 90, excess_reasoned 40, excess_approved 40, "
+        "unpaid 50, settled 110",
+        lowered.client: "executed 100, reported 100, free 100, settled 100",
+        ended.client: "executed 100, reported 100, free 100, settled 100",
+        shorter.client: "executed 190, reported 190, free 110, excess 80, excess_reasoned 80, excess_approved 80, "
+        "settled 110",
+    }
+    assert month(komgick, MARCH) == closed
+
+    # Between the runs of March and April.
+    town.visit(late, "2026-03-04 08:00", "08:20", staff=2)
+    town.dispute(held, "2026-03-03", "rejected")
+    town.reason(in_time, MARCH, 50, "2026-04-30", "approved")
+    town.reason(undecided, MARCH, 50, "2026-04-30")
+    town.order(raised, 200, MARCH + "-01", MARCH + "-31")
+    town.order(lowered, 60, "2016-01-01")
+    town.visit(lowered, "2026-03-05 08:00", "08:30")
+    town.order(ended, 310, MARCH + "-01", MARCH + "-10")
+    town.put(komgick, tmp_path / "april")
+    assert month(komgick, APRIL) == {
+        late.client: "adjustment 20, settled 20",
+        held.client: "adjustment 30, settled 30",
+        in_time.client: "carried_in 50, settled 50",
+        raised.client: "adjustment 90, settled 90",  # all 200 within 220: nothing is left to be approved
+        lowered.client: "adjustment 10, settled 10",  # 130 against the ceiling of 100 that stands: 110 less 100
+        shorter.client: "carried_in 80, settled 80",
+    }
+    # "What becomes of the excess freezes when the following month closes."
+    closed[in_time.client] = (
+        "executed 160, reported 160, free 110, excess 50, excess_reasoned 50, excess_approved 50, settled 110"
+    )
+    closed[undecided.client] = (
+        "executed 160, reported 160, free 110, excess 50, excess_reasoned 50, excess_pending 50, settled 110"
+    )
+    assert month(komgick, MARCH) == closed
+    assert {f["client_id"] for f in komgick.json("findings") if f["code"] == "order_changed_after_close"} == {
+        lowered.client, ended.client,
+    }  # fmt: skip
+    assert [owed(komgick, MARCH, ids) for ids in (late, in_time, raised)] == [(20, 0), (0, 50), (90, 0)]
+    told = komgick.explain(MARCH, held.client, held.provider)
+    assert [(row["fate"], row["holds"]) for row in told["rows"]] == [("held", ["released_since"])]
+
+    # After the run of April: a late decision settles as an adjustment, a correction takes back both parts.
+    komgick("month", "close", APRIL, "--on", "2026-05-06")
+    town.reason(undecided, MARCH, 50, "2026-04-30", "approved 30")
+    town.new_end(shorter, shorter_kom, "2026-03-03 09:00", "2026-05-20 08:00")  # 60 + 30 = 90: within the ceiling
+    town.put(komgick, tmp_path / "may")
+    assert month(komgick, MAY) == {
+        undecided.client: "adjustment 30, settled 30",
+        shorter.client: "adjustment -100, settled -100",
+    }
+    assert month(komgick, MARCH) == closed
+    assert [owed(komgick, MARCH, ids) for ids in (undecided, shorter)] == [(0, 30), (-20, -80)]
+    # 90 day minutes less (110 + 50 paid) and the night visit, which is free now, as it was approved before.
+    assert money(komgick, MAY)[shorter.client] == -51600 * 100 // 60
+    komgick("month", "close", MAY, "--on", "2026-06-06")
+    assert [owed(komgick, MARCH, ids) for ids in (undecided, shorter)] == [(0, 0), (0, 0)]
+    for name in (MARCH, APRIL, MAY):
+        for client, account in komgick.accounts(name).items():
+            assert sums_up(komgick.explain(name, client, account["provider_id"])), (name, client)
+    assert month(komgick, MARCH) == closed
+    assert (komgick("billing", "export", MARCH), komgick("fees", "export", MARCH)) == export
+
+
+def test_a_price_put_right_is_owed_also_to_whom_has_no_account_any_more(tmp_path: Path, komgick: Komgick) -> None:
+    """Both had 60 minutes at 516 kr in March; 520 kr were decided for March afterwards. One has left."""
+    town = MonthBundle()
+    town.prices()
+    stays, left = town.client("stays", 600), town.client("left", 600, MARCH + "-01", MARCH + "-31")
+    for ids in (stays, left):
+        town.visit(ids, THIRD, "09:00")
+    town.put(komgick, tmp_path / "one")
+    komgick("month", "close", MARCH, "--on", "2026-04-06")
+    town.price("day", "hour", 52000, since="2026-03-01")
+    town.put(komgick, tmp_path / "two")
+    assert money(komgick, APRIL) == {stays.client: 400, left.client: 400}
+    komgick("month", "close", APRIL, "--on", "2026-05-06")
+    assert money(komgick, APRIL) == {stays.client: 400, left.client: 400}
+    assert money(komgick, MAY) == {}
+    komgick("export", "--out", str(tmp_path / "out"))
+    komgick("verify", str(tmp_path / "out"))
+
+
+def test_a_price_that_is_missing_is_a_finding_until_there_is_one(tmp_path: Path, komgick: Komgick) -> None:
+    """A city without a price list bills elsewhere; one with a list that lacks the night's price is told."""
+    town = MonthBundle()
+    bo = town.client("bo", 600)
+    town.visit(bo, "2026-03-03 23:00", "23:30")
+    town.put(komgick, tmp_path / "one")
+    assert komgick.json("findings") == []
+    town.price("day", "hour", 51600)
+    town.put(komgick, tmp_path / "two")
+    (finding,) = komgick.json("findings")
+    assert (finding["code"], finding["client_id"], finding["provider_id"]) == ("price_missing", bo.client, bo.provider)
+    assert "care/night" in finding["text"]
+    assert money(komgick, MARCH) == {bo.client: 0}
+    town.price("night", "visit", 26000)
+    town.put(komgick, tmp_path / "three")
+    assert komgick.json("findings") == []
+    assert money(komgick, MARCH) == {bo.client: 26000}
