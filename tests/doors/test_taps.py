@@ -235,7 +235,8 @@ def test_a_full_queue_is_503_with_retry_after_and_the_rest_is_carried_through(
 def test_operators_see_health_readiness_and_metrics(database: Database, client: httpx.Client) -> None:
     device = register(database, Device())
     client.post(PATH, content=device.body([device.tap()]))
-    assert client.get("/healthz").json() == {"status": "ok"}
+    for base in ("", "/api/v1"):
+        assert client.get(f"{base}/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"status": "ok", "wrong": []}
     metrics = client.get("/metrics").text
     assert "komgick_taps_total{grade=" in metrics
