@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,10 +30,18 @@ def serve(
     """Migrate, serve the API, the office pages and the phone app; print the address. Ends at Ctrl-C or SIGTERM."""
     from app.db.mark import is_demo  # noqa: PLC0415 -- SQLAlchemy takes longer than `--help` may
 
+    # uvicorn answers what is under way and then raises the signal again: that is the good end, and the database is to
+    # be closed on the way out.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _ended)
     with opened(data) as database:
         if is_demo(database):
             raise DemoDatabase
         run(database, host, port)
+
+
+def _ended(*_: object) -> None:
+    raise SystemExit(0)
 
 
 def run(database: Database, host: str, port: int, opened_at: Callable[[str], None] | None = None) -> None:

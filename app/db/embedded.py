@@ -9,6 +9,7 @@ the server itself holds: no process-id is ever trusted. Reasons: deploy/decision
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -96,13 +97,23 @@ class EmbeddedServer:
                 else:
                     return self
 
-    def stop(self) -> None:
-        """A clean, fast shutdown of the server this object started; a shared one is left alone. Safe to call twice."""
+    def stop(self, patience_s: float = 60) -> None:
+        """A clean, fast shutdown of the server this object started; a shared one is left alone. Safe to call twice.
+
+        One that does not heed it in `patience_s` is ended at once: what is committed is in its log.
+        """
         server, self._server = self._server, None
         atexit.unregister(self.stop)
-        if server is not None and self._pid == os.getpid() and server.poll() is None:
-            server.send_signal(signal.SIGINT)
-            server.wait(60)
+        if server is None or self._pid != os.getpid():
+            return
+        # Told to shut down while it recovers from the death of a child, PostgreSQL 18 waits for ever; not so if told to
+        # end immediately.
+        for number, seconds in ((signal.SIGINT, patience_s), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0)):
+            if server.poll() is not None:
+                return
+            server.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(seconds)
 
     def _make_folders(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -155,7 +166,7 @@ class EmbeddedServer:
         os.close(folder)
 
     def _forget_dead_server(self) -> None:
-        """Remove the pid file of a killed server, whose number may be another process's by now.
+        """Remove the pid files of a killed server, whose number may be another process's by now.
 
         We hold the lock, so no server of ours lives; one started by hand is seen by its working directory.
         """
@@ -167,6 +178,8 @@ class EmbeddedServer:
             if in_use:
                 raise DatabaseUnfit(f"a PostgreSQL that KomGick did not start works in {self.cluster}: stop it first")
         (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+        # Beside its socket lies a second one, believed just as readily.
+        (self.socket / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
     def _spawn(self, lock: int) -> subprocess.Popen[bytes]:
         """The server as a direct child of a thread that lives as long as the process.
@@ -222,7 +235,9 @@ class EmbeddedServer:
                 os.setgid(user.pw_gid)
                 os.setuid(user.pw_uid)
             if die_with_parent:
-                prctl(_PR_SET_PDEATHSIG, signal.SIGINT)  # after setuid, which clears it
+                # After setuid, which clears it. Immediate: a fast shutdown may hang (see `stop`) and nobody is left to
+                # see it; its lock would keep every later server out.
+                prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
                 if os.getppid() != parent:
                     os._exit(1)
 
@@ -235,6 +250,8 @@ class EmbeddedServer:
     def _refuse_if_hopeless(self, error: Exception, deadline: float) -> None:
         if self._server is not None and self._server.poll() is not None:
             code, self._server = self._server.returncode, None
+            if code == -signal.SIGKILL and time.monotonic() <= deadline:
+                return  # killed, not unfit (the kernel short of memory, an operator): the next round starts it again
             raise DatabaseUnfit(f"PostgreSQL ended with {code}: {self._last_words()}")
         if time.monotonic() > deadline:
             raise DatabaseUnfit(f"PostgreSQL in {self.folder} does not answer: {error}; {self._last_words()}")

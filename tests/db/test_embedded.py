@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -142,6 +143,73 @@ def test_a_pid_file_whose_number_is_another_living_process_does_not_stop_the_sta
         os.chown(stale, server.user.pw_uid, server.user.pw_gid)
     server.start()
     server.stop()
+
+
+def _kill_everything(cluster: Path) -> None:
+    for pid in server_pids(cluster):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _crash_a_child(server: EmbeddedServer) -> None:
+    """Kill a process of the server; it begins to recover, for some time."""
+    log = server.folder / "postgres.log"
+    before = log.read_text().count("reinitializing")
+    with psycopg.connect(server.url()) as connection:
+        row = connection.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'").fetchone()
+    assert row is not None
+    os.kill(row[0], signal.SIGKILL)
+    wait_until(lambda: log.read_text().count("reinitializing") > before)
+
+
+def test_a_server_that_is_killed_is_started_again_by_whoever_owned_it(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path / "postgres").start()
+    try:
+        for _ in range(3):  # a moment after the kill it still counts as running
+            _kill_everything(server.cluster)
+            server.start(timeout_s=30)
+            assert answers(server)
+    finally:
+        server.stop()
+
+
+def test_a_server_told_to_stop_while_it_recovers_is_ended_all_the_same(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path / "postgres").start()
+    _crash_a_child(server)
+    server.stop(patience_s=5)
+    assert not server_pids(server.cluster)
+
+
+def test_a_recovering_server_whose_owner_is_killed_leaves_the_folder_free(
+    tmp_path: Path, opener: Callable[..., Opener]
+) -> None:
+    owner = opener(tmp_path / "postgres")
+    assert owner.said() == "owned"
+    server = EmbeddedServer(tmp_path / "postgres")
+    _crash_a_child(server)
+    owner.process.kill()
+    server.start(timeout_s=30)
+    assert answers(server)
+    server.stop()
+
+
+def test_a_killed_server_that_nobody_has_buried_does_not_stop_the_next_start(
+    tmp_path: Path, opener: Callable[..., Opener]
+) -> None:
+    owner = opener(tmp_path / "postgres")
+    assert owner.said() == "owned"
+    server = EmbeddedServer(tmp_path / "postgres")
+    owner.process.send_signal(signal.SIGSTOP)  # it cannot bury its child: the number stays taken
+    head = min(server_pids(server.cluster))
+    os.kill(head, signal.SIGKILL)
+    wait_until(lambda: not server_pids(server.cluster))
+    try:
+        server.start(timeout_s=30)
+        assert answers(server)
+        assert server.owned
+    finally:
+        server.stop()
+        owner.process.send_signal(signal.SIGCONT)
 
 
 def test_it_is_durable_and_open_to_its_own_user_only(postgres: EmbeddedServer) -> None:

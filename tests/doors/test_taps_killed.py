@@ -77,3 +77,10 @@ def test_serve_refuses_a_demo(database: Database, cli_environment: Mapping[str, 
     command = [sys.executable, "-m", "app.cli", "serve", "--port", "0"]
     ended = subprocess.run(command, capture_output=True, text=True, env=dict(cli_environment), timeout=120, check=False)
     assert (ended.returncode, ended.stderr.partition(":")[0]) == (1, "demo_database")
+
+
+def test_serve_told_to_end_closes_its_database_and_has_status_0(cli_environment: Mapping[str, str]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with serving(cli_environment) as (process, _):
+            process.send_signal(number)
+            assert process.wait(30) == 0
