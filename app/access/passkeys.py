@@ -20,7 +20,7 @@ from webauthn import (
     verify_authentication_response,
     verify_registration_response,
 )
-from webauthn.helpers import base64url_to_bytes
+from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
@@ -135,6 +135,15 @@ def check(connection: Connection, site: Site, credential: dict[str, Any], now: d
     used = update(passkeys).where(passkeys.c.credential_id == row.credential_id)
     connection.execute(used.values(sign_count=verified.new_sign_count, used_at=now))
     return str(row.person_id)
+
+
+def list_passkeys(connection: Connection, person_id: str) -> list[dict[str, Any]]:
+    """A person's passkeys, oldest first: id, label, when made and last used."""
+    c = passkeys.c
+    rows = connection.execute(
+        select(c.credential_id, c.label, c.created_at, c.used_at).where(c.person_id == person_id).order_by(c.created_at)
+    )
+    return [{**row, "credential_id": bytes_to_base64url(row["credential_id"])} for row in rows.mappings()]
 
 
 def remove(connection: Connection, person_id: str, credential_id: str) -> None:

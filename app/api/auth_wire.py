@@ -185,6 +185,15 @@ class OwnSession(Answer):
     current: bool
 
 
+class OwnPasskey(Answer):
+    """One of a person's passkeys."""
+
+    credential_id: str
+    label: str
+    created_at: datetime
+    used_at: datetime | None
+
+
 class NewRoleBody(Strict):
     """A role to give: provider roles need a provider, a commissioner a district, an auditor an end."""
 

@@ -33,8 +33,8 @@ from app.facts import BillingLine
 router = APIRouter(prefix="/api/v1/billing", tags=["billing"])
 
 _READ = Access(
-    frozenset({"manager", "provider_finance", "commissioner", "city_controller", "auditor", "billing"}),
-    tenant="district",
+    frozenset({"manager", "provider_finance", "city_controller", "auditor", "billing"}),
+    tenant="own_provider",
     reads="billing_lines",
 )
 

@@ -13,11 +13,13 @@ from app.access.tokens import csrf_of
 from app.api.access import FRESH, SESSION_COOKIE, Access, Principal, access
 from app.api.auth import browser_of, site_of
 from app.api.auth_wire import (
+    BadgeBody,
     BreakGlassBody,
     EmploymentBody,
     EmploymentChoice,
     Id,
     MeBody,
+    OwnPasskey,
     OwnSession,
     PasskeyBody,
     PinBody,
@@ -26,8 +28,8 @@ from app.api.auth_wire import (
     StepUpPasswordBody,
 )
 from app.core.clock import utc_now
-from app.pipeline_access import own
-from app.pipeline_access.signing_in import Browser
+from app.pipeline_access import own, signing_in
+from app.pipeline_access.signing_in import Badge, Browser
 
 router = APIRouter(prefix="/api/v1/auth", tags=["people"])
 
@@ -115,6 +117,22 @@ def post_step_up_password(
     """Show password and code again."""
     attempt = Try(f"step-up:{person.id}", browser.address)
     own.step_up_with_password(request.app.state.database, person, body.password, body.code, attempt, now=utc_now())
+
+
+@router.post("/step-up/badge", status_code=204)
+def post_step_up_badge(
+    body: BadgeBody, request: Request, person: _Carer, browser: Annotated[Browser, Depends(browser_of)]
+) -> None:
+    """Show badge and PIN again."""
+    attempt, badge = Try(f"step-up:{person.id}", browser.address), Badge(body.badge_uid, body.sun)
+    signing_in.step_up_with_badge(request.app.state.database, person, badge, body.pin, attempt, now=utc_now())
+
+
+@router.get("/passkeys")
+def get_passkeys(request: Request, person: _Acting) -> dict[str, list[OwnPasskey]]:
+    """Her passkeys; a lost one is removed by its id."""
+    rows = own.own_passkeys(request.app.state.database, person)
+    return {"items": [OwnPasskey(**row) for row in rows]}
 
 
 @router.post("/passkeys/options")

@@ -19,7 +19,7 @@ from app.pipeline_access.registering import Extras
 router = APIRouter(prefix="/api/v1", tags=["registry"])
 
 _Hirer = Annotated[Principal, access(Access(frozenset({"scheduler", "manager"}), tenant="own_provider", fresh=True))]
-_Tagger = Annotated[Principal, access(Access(frozenset({"scheduler", "manager"}), tenant="own_provider"))]
+_Tagger = Annotated[Principal, access(Access(frozenset({"manager"}), tenant="own_provider"))]
 _Orderer = Annotated[Principal, access(Access(frozenset({"commissioner", "city_controller"}), tenant="district"))]
 _Controller = Annotated[Principal, access(Access(frozenset({"city_controller"}), tenant="city", fresh=True))]
 _Uid = Annotated[str, Field(min_length=8, max_length=32, pattern=r"^[0-9A-Fa-f: -]+$")]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from sqlalchemy import ColumnElement, Connection
+from sqlalchemy import ColumnElement, Connection, select
 from starlette.responses import Response
 
 from app.access.filters import of_clients, of_provider, of_units
@@ -31,10 +31,13 @@ from app.api.paging import (
 from app.api.walls import clients_of_district
 from app.core.clock import utc_now
 from app.core.localtime import format_instant, local_date
+from app.evidence.store import load_disputes
+from app.facts import Visit
+from app.office.tables import questions
 from app.refusals import NotFound
 from app.registry.store import load_policy_book
 from app.visits import findings_shown, listing
-from app.visits.detail import history_of, open_visits, taps_of
+from app.visits.detail import history_of, names_of, open_visits, taps_of
 from app.visits.listing import Asked, Listed, Place
 from app.visits.presented import visit_fields
 from app.visits.tables import visits
@@ -113,8 +116,12 @@ class HistoryBody(Answered):
 
 
 class VisitDetail(VisitBody):
-    """The visit with its taps, the findings about it, and what people have stated."""
+    """The visit with its taps, the findings about it, and what people have stated.
 
+    `staff_name`: to the own provider; to the city only where a question or a dispute is about the visit.
+    """
+
+    staff_name: str | None
     taps: list[TapBody]
     finding_details: list[FindingBody]
     history: list[HistoryBody]
@@ -210,6 +217,7 @@ def get_visit(request: Request, principal: Annotated[Principal, access(_READ)], 
     with reading(request, principal) as read:
         found = find_visit(read.connection, principal, visit_id)
         body = body_of(found, now) | _details(read.connection, found, now)
+        body["staff_name"] = _staff_name(read.connection, principal, found.visit, now)
         read.saw((found.visit.client_id, found.visit.staff_id))
     return json_answer(request, body)
 
@@ -233,6 +241,22 @@ def find_visit(connection: Connection, principal: Principal, visit_id: str) -> L
 def body_of(found: Listed, now: datetime) -> dict[str, Any]:
     """The visit as the contract names it, with when it changed."""
     return visit_fields(found.visit, now) | {"changed_at": format_instant(found.changed_at)}
+
+
+def _staff_name(connection: Connection, principal: Principal, visit: Visit, now: datetime) -> str | None:
+    """The name opens to the city in a case only (EVIDENCE.md section 3, DOMAIN.md section 7)."""
+    if not principal.provider_id and not _questioned(connection, visit):
+        return None
+    return names_of(connection, {visit.staff_id}, now).get(visit.staff_id)
+
+
+def _questioned(connection: Connection, visit: Visit) -> bool:
+    asked = select(questions.c.question_id).where(questions.c.visit_id == visit.visit_id).limit(1)
+    if connection.execute(asked).first() is not None:
+        return True
+    at = visit.start_at or visit.end_at
+    said = load_disputes(connection, [visit.client_id])
+    return at is not None and any(one.on_date == local_date(at) for one in said)
 
 
 def _details(connection: Connection, found: Listed, now: datetime) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from datetime import date
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from app.cli.context import DataOption, FormatOption, opened
 from app.cli.machine import machine
-from app.cli.output import Format, emit
+from app.cli.output import Format, emit, emit_object
 from app.core.clock import utc_now
 
 if TYPE_CHECKING:
@@ -121,14 +121,36 @@ def review(
     fmt: FormatOption = Format.TABLE,
 ) -> None:
     """A month's sample of who read whose data, for a person to look at; all readings under break-glass."""
+    from app.access.log_lines import glass_reasons  # noqa: PLC0415 -- as above
     from app.access.retention import review_sample  # noqa: PLC0415 -- as above
     from app.core.month import Month  # noqa: PLC0415 -- as above
     from app.db.callers import Caller  # noqa: PLC0415 -- as above
 
     with opened(data) as database, database.transaction(Caller.batch(), read_only=True) as connection:
         rows = review_sample(connection, Month.parse(month), sample)
+        glass_reasons(connection, rows)
     emit(rows, fmt, ("at", "actor", "role", "provider_id", "district", "what", "route", "count", "subjects",
-                     "break_glass"))  # fmt: skip
+                     "break_glass", "reason"))  # fmt: skip
+
+
+@user.command()
+def log(
+    kind: Annotated[str, typer.Argument(metavar="LOG", help="changes or readings")],
+    after: Annotated[int, typer.Option("--after", min=0, help="Only what has a higher id than this.")] = 0,
+    data: DataOption = None,
+) -> None:
+    """Who changed what, or who read whose data: one JSON object a line, for a log system.
+
+    What is younger than five minutes waits for the next call."""
+    from app.access.log_lines import read_lines  # noqa: PLC0415 -- as above
+    from app.db.callers import Caller  # noqa: PLC0415 -- as above
+
+    if kind not in ("changes", "readings"):
+        raise typer.BadParameter("changes or readings", param_hint="LOG")
+    which: Literal["changes", "readings"] = "changes" if kind == "changes" else "readings"
+    with opened(data) as database, database.transaction(Caller.batch(), read_only=True) as connection:
+        for row in read_lines(connection, which, after, utc_now()):
+            emit_object(row, Format.JSON)
 
 
 @user.command("retention")

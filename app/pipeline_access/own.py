@@ -102,6 +102,12 @@ def step_up_with_password(
         raise CredentialsRefused
 
 
+def own_passkeys(database: Database, person: Principal) -> list[dict[str, Any]]:
+    """Her passkeys, so that a lost one can be removed."""
+    with database.transaction(Caller.auth(), read_only=True) as connection:
+        return passkeys.list_passkeys(connection, person.id)
+
+
 def new_passkey_options(database: Database, person: Principal, site: Site, now: datetime) -> dict[str, Any]:
     """The challenge for one more passkey."""
     with database.transaction(Caller.auth()) as connection:

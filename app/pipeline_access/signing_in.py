@@ -103,6 +103,30 @@ def with_badge(database: Database, badge: Badge, pin: str, browser: Browser, now
     return opened
 
 
+def step_up_with_badge(
+    database: Database, person: Principal, badge: Badge, pin: str, attempt: Try, *, now: datetime
+) -> None:
+    """She showed badge and PIN again: ten minutes for what needs it. CredentialsRefused, TooManyTries."""
+    keys = open_keyring(database.settings.data).sun
+    with database.transaction(Caller.auth()) as connection:
+        delays.begin(connection, attempt, now)
+        try:
+            if keys:
+                _prove_badge(connection, badge, keys)
+            person_id, _ = _owner(connection, badge.uid, now)
+            if not passwords.pin_fits(connection, person_id, pin) or person_id != person.id:
+                raise CredentialsRefused("badge or PIN")
+        except CredentialsRefused as error:
+            delays.failed(connection, attempt, now)
+            refusal = error
+        else:
+            delays.succeeded(connection, attempt)
+            sessions.stepped_up(connection, person.session_id, now)
+            note_change(connection, person, "step_up", person.session_id, now)
+            return
+    raise refusal
+
+
 def with_recovery_code(database: Database, code: str, browser: Browser, now: datetime) -> Opened:
     """All factors were lost: a session of 15 minutes in which a new passkey can be added, and nothing else.
 

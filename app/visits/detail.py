@@ -109,7 +109,7 @@ def open_visits(
         .where(going_on, visits.c.client_id.in_(chosen))
         .order_by(visits.c.client_id, visits.c.at, visits.c.visit_id)
     ).all()
-    names = _names(connection, {row.staff_id for row in rows}, now)
+    names = names_of(connection, {row.staff_id for row in rows}, now)
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         found[row.client_id].append(
@@ -127,7 +127,8 @@ def open_visits(
     return dict(found)
 
 
-def _names(connection: Connection, staff_ids: set[str], now: datetime) -> dict[str, str]:
+def names_of(connection: Connection, staff_ids: set[str], now: datetime) -> dict[str, str]:
+    """Names by staff_id, as last known today; whoever asks decides who may see them."""
     today = local_date(now)
     query = (
         select(employments.c.staff_id, employments.c.name)

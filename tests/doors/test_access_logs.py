@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Request
 from fastapi.testclient import TestClient
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select, text, update
 
 from app import main
 from app.access import retention
-from app.access.logs import note_reading
+from app.access.logs import note_change, note_reading
 from app.access.principals import Principal
-from app.access.tables import audit_event, challenges, reading
+from app.access.tables import audit_event, challenges, person_roles, reading
 from app.api import access as doors
 from app.api.access import Access, access
 from app.core.clock import utc_now
@@ -109,3 +113,46 @@ def test_retention_counts_first_and_deletes_only_when_told(database: Database) -
         connection.execute(reading.delete())
     with database.transaction(Caller.batch()) as connection:
         assert connection.execute(select(audit_event.c.action)).scalars().all() == ["retention.delete"]
+
+
+def test_an_auditor_reads_both_logs_for_a_limited_time_and_nobody_else_does(database: Database) -> None:
+    town.furnish(database)
+    client = TestClient(main.create_app(database))
+    manager = town.person(database, "manager", provider="P1")
+    assert client.get("/api/v1/clients", headers=manager).status_code == 200
+    auditor = town.person(database, "auditor")
+    readings = town.items(client.get("/api/v1/logs/readings", headers=auditor))
+    assert [(row["what"], row["provider_id"], row["subjects"]) for row in readings] == [("clients", "P1", ["c1", "c2"])]
+    month = str(Month.of(local_date(NOW)))
+    sample = town.items(client.get(f"/api/v1/logs/readings?sample={month}", headers=auditor))
+    assert [row["what"] for row in sample] == ["clients", "logs"], "looking at the log is logged too"
+    people.add_first_admin(database, "Ada", operator("test"), NOW)
+    changes = town.items(client.get("/api/v1/logs/changes", headers=auditor))
+    assert [(row["action"], row["actor"]) for row in changes] == [("person.add_admin", "cli:test")]
+    for other in ("admin", "city_controller"):
+        assert client.get("/api/v1/logs/changes", headers=town.person(database, other)).status_code == 403
+    with database.transaction(Caller.auth()) as connection:
+        yesterday = local_date(NOW) - timedelta(days=1)
+        ended = update(person_roles).where(person_roles.c.role == "auditor")
+        connection.execute(ended.values(valid_from=yesterday, valid_to=yesterday))
+    assert client.get("/api/v1/logs/changes", headers=auditor).status_code == 403
+
+
+def test_a_log_system_takes_json_lines_and_goes_on_where_it_was(
+    database: Database, cli_environment: Mapping[str, str]
+) -> None:
+    who = Principal("person", "u_1", role="manager", provider_id="P1")
+    with database.transaction(Caller.city()) as connection:
+        for minutes in (20, 10, 1):
+            note_change(connection, who, "test", f"{minutes}", NOW - timedelta(minutes=minutes), facts={"å": 1})
+
+    def lines(*words: str) -> list[dict[str, Any]]:
+        command = [sys.executable, "-m", "app.cli", "user", "log", *words]
+        done = subprocess.run(command, env=dict(cli_environment), capture_output=True, text=True, check=True)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    first = lines("changes")
+    assert [row["subject"] for row in first] == ["20", "10"], "what is younger than five minutes waits"
+    assert first[0]["facts"] == {"å": 1}
+    assert [row["subject"] for row in lines("changes", "--after", str(first[0]["event_id"]))] == ["10"]
+    assert lines("readings") == []

@@ -12,9 +12,13 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from fastapi.testclient import TestClient
 from sqlalchemy import insert, select, text
 
+from app.access import retention
+from app.access.log_lines import glass_reasons
 from app.access.people import NewRole
-from app.access.tables import audit_event, sessions
+from app.access.tables import audit_event, reading, sessions
 from app.core.clock import utc_now
+from app.core.localtime import local_date
+from app.core.month import Month
 from app.db.callers import Caller
 from app.db.engine import Database
 from app.main import create_app
@@ -22,7 +26,7 @@ from app.pipeline_access import operator, people
 from app.pipeline_access.people import NewPerson
 from app.refusals import Conflict
 from app.registry.tables import employments, providers, units
-from tests.doors.authenticator import Authenticator, Browser
+from tests.doors.authenticator import Authenticator, Browser, b64
 
 BY = operator("test")
 LONG_AGO = date(2020, 1, 1)
@@ -302,14 +306,63 @@ def test_a_manager_does_not_take_over_somebody_with_rights_elsewhere(
     assert browser.post(f"/people/{twice.person_id}/invitation").status_code == 403
 
 
-def test_an_admin_sees_no_client_data_without_breaking_the_glass(
+def test_an_admin_sees_no_client_data_without_breaking_the_glass_and_changes_none_with_it(
     town: Database, open_browser: Callable[[], Browser]
 ) -> None:
     browser = open_browser()
     signed_in(town, browser, "admin")
-    assert browser.get("/visits?from=2026-01-01&to=2026-01-02").status_code == 403
+    visits = "/visits?from=2026-01-01&to=2026-01-02"
+    assert browser.get(visits).status_code == 403
     assert browser.post("/auth/break-glass", {"reason": "kort"}).status_code == 422
     assert browser.post("/auth/break-glass", {"reason": "Ärende 4711: fel besök"}).status_code == 200
+    assert browser.get(visits).status_code == 200
+    assert browser.get("/clients").status_code == 200
+    assert browser.get("/me/today").status_code == 403
+    dispute = {"client_id": "c", "on_date": "2026-01-01", "text": "fel"}
+    assert browser.post("/disputes", dispute).status_code == 403
+    with town.transaction(Caller.batch()) as connection:
+        read = connection.execute(select(reading.c.what, reading.c.break_glass)).all()
+        assert [tuple(row) for row in read] == [("visits", True), ("clients", True)]
+        sample = retention.review_sample(connection, Month.of(local_date(utc_now())), 1)
+        glass_reasons(connection, sample)
+        assert {row["reason"] for row in sample} == {"Ärende 4711: fel besök"}
+        connection.execute(text("UPDATE break_glasses SET ends_at = ends_at - interval '61 minutes'"))
+    assert browser.get(visits).status_code == 403, "sixty minutes are over"
+
+
+def test_a_lost_passkey_is_found_by_its_label_and_removed(town: Database, open_browser: Callable[[], Browser]) -> None:
+    browser, stranger = open_browser(), open_browser()
+    lost = signed_in(town, browser, "manager", provider_id="P1")
+    other = signed_in(town, stranger, "manager", provider_id="P2")
+    new = Authenticator()
+    options = browser.post("/auth/passkeys/options").json()
+    made = browser.post("/auth/passkeys", {"credential": new.create(options), "label": "Nya telefonen"})
+    assert made.status_code == 201
+    items = browser.get("/auth/passkeys").json()["items"]
+    assert [one["label"] for one in items] == ["", "Nya telefonen"]
+    assert b64(other.credential_id) not in str(items)
+    assert browser.send("DELETE", f"/auth/passkeys/{b64(other.credential_id)}").status_code == 404
+    assert browser.send("DELETE", f"/auth/passkeys/{items[0]['credential_id']}").status_code == 204
+    assert open_browser().sign_in(lost).status_code == 401
+    assert open_browser().sign_in(new).status_code == 200
+    last = browser.send("DELETE", f"/auth/passkeys/{items[1]['credential_id']}")
+    assert last.status_code == 409, "the last one stays"
+
+
+def test_a_carer_steps_up_with_her_own_badge_and_pin(town: Database, open_browser: Callable[[], Browser]) -> None:
+    browser = open_browser()
+    browser.post("/auth/join/pin", {"token": invited(town, "carer", provider_id="P1", key="k_anna"), "pin": "493817"})
+    badge = {"badge_uid": "04AABBCCDDEE80", "pin": "493817"}
+    assert browser.post("/auth/badge", badge).status_code == 200
+    age(town, minutes=11)
+    assert browser.send("PUT", "/auth/pin", {"pin": "817493"}).json()["code"] == "step_up"
+    assert browser.post("/auth/step-up/badge", {**badge, "pin": "000001"}).status_code == 401
+    assert browser.send("PUT", "/auth/pin", {"pin": "817493"}).status_code == 403
+    stranger = open_browser()
+    signed_in(town, stranger, "carer", provider_id="P1")
+    assert stranger.post("/auth/step-up/badge", badge).status_code == 401, "another's badge"
+    assert browser.post("/auth/step-up/badge", badge).status_code == 204
+    assert browser.send("PUT", "/auth/pin", {"pin": "817493"}).status_code == 204
 
 
 def test_every_change_is_in_the_audit_log_of_the_same_transaction(

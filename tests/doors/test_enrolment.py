@@ -24,6 +24,7 @@ from app.evidence.rules.signatures import b64url, jwk_thumbprint, short_thumbpri
 from app.refusals import Conflict, Invalid, NotFound
 from device_agent.clock import SystemClock
 from device_agent.enrolment import enrol
+from tests.doors import town
 from tests.doors.serving import served
 from tests.evidence.devices import Device, instant, rows
 
@@ -154,3 +155,34 @@ def test_the_whole_story_by_command_line(
         device.device_id: ("revoked", ""),
         json.loads(new.stdout)[0]["device_id"]: ("invited", device.device_id),
     }
+
+
+def test_a_manager_enrols_confirms_and_revokes_over_http_within_the_walls(
+    database: Database, client: httpx.Client, tmp_path: Path
+) -> None:
+    with database.transaction(Caller.batch()) as connection:
+        connection.execute(text("INSERT INTO providers (provider_id, operation) VALUES ('p_2', 'private')"))
+    own, foreign = (town.person(database, "manager", provider=one) for one in ("p_1", "p_2"))
+    made = client.post("/api/v1/devices", headers=own, json={"kind": "reader"})
+    assert made.status_code == 201, made.text
+    device_id = made.json()["device_id"]
+    enrolled, _ = enrol(tmp_path / "agent", str(client.base_url), made.json()["token"], SystemClock())
+    path = f"/api/v1/devices/{device_id}"
+    shown = {"thumbprint": enrolled.thumbprint}
+    for whose, headers in (("foreign", foreign), ("unknown", own)):
+        asked = path if whose == "foreign" else f"{path}x"
+        for what, body in (("confirm", shown), ("revoke", {"reason": "lost"})):
+            assert client.post(f"{asked}/{what}", headers=headers, json=body).status_code == 404, whose
+    assert client.post("/api/v1/devices", headers=foreign, json={"replaces": device_id}).status_code == 404
+    wrong = {"thumbprint": "AAAAAA" if enrolled.thumbprint != "AAAAAA" else "BBBBBB"}
+    assert client.post(f"{path}/confirm", headers=own, json=wrong).status_code == 409
+    assert client.post(f"{path}/confirm", headers=own, json=shown).status_code == 204
+    assert rows(database, "SELECT enrolled_at IS NULL FROM devices") == [(False,)]
+    assert client.post(f"{path}/revoke", headers=own, json={"reason": "lost"}).status_code == 204
+    assert rows(database, "SELECT revoked_at IS NULL FROM devices") == [(False,)]
+    actions = rows(database, "SELECT action FROM audit_event ORDER BY event_id")
+    assert actions == [("device.create",), ("device.confirm",), ("device.revoke",)]
+    stale = town.person(database, "manager", provider="p_1", stale=True)
+    assert client.post("/api/v1/devices", headers=stale, json={}).json()["code"] == "step_up"
+    scheduler = town.person(database, "scheduler", provider="p_1")
+    assert client.post("/api/v1/devices", headers=scheduler, json={}).status_code == 403

@@ -52,6 +52,27 @@ def test_a_commissioner_sees_the_own_district(database: Database, door: httpx.Cl
     assert {one["client_id"] for one in items(door.get("/api/v1/visits", headers=north))} == {"c1", "c2"}
 
 
+def test_the_citys_people_see_a_staff_name_on_a_questioned_visit_only(database: Database, door: httpx.Client) -> None:
+    north = person(database, "commissioner", district="north")
+    first, second = [one["visit_id"] for one in items(door.get("/api/v1/visits?client=c1", headers=north))]
+    own = door.get(f"/api/v1/visits/{first}", headers=person(database, "manager", provider="P1")).json()
+    assert own["staff_name"] == "Anna A"
+    assert door.get(f"/api/v1/visits/{first}", headers=north).json()["staff_name"] is None
+    asked = {"visit_id": first, "text": "Var hon där?"}
+    assert door.post("/api/v1/questions", headers=north, json=asked).status_code == 201
+    assert door.get(f"/api/v1/visits/{first}", headers=north).json()["staff_name"] == "Anna A"
+    assert door.get(f"/api/v1/visits/{second}", headers=north).json()["staff_name"] is None
+    dispute = {"client_id": "c1", "on_date": "2026-10-05", "stated_by": "dottern", "text": "Ingen kom."}
+    assert door.post("/api/v1/disputes", headers=north, json=dispute).status_code == 201
+    assert door.get(f"/api/v1/visits/{second}", headers=north).json()["staff_name"] == "Anna A"
+    controller = person(database, "city_controller")
+    assert {one["name"] for one in items(door.get("/api/v1/staff", headers=controller))} == {""}
+    names = {one["name"] for one in items(door.get("/api/v1/staff", headers=machine(database, "registry")))}
+    assert names == {"Anna A", "Bo B", "Carl C"}, "a registry system keeps the register"
+    assert door.get("/api/v1/tags", headers=north).status_code == 403
+    assert door.get("/api/v1/staff", headers=north).status_code == 403
+
+
 def test_pages_go_on_where_the_last_ended(database: Database, door: httpx.Client) -> None:
     city = machine(database, "scheduling")
     whole = [one["visit_id"] for one in items(door.get("/api/v1/visits", headers=city))]
