@@ -116,7 +116,7 @@ def shadow(
 ) -> None:
     """Several payment models over the same months, one of them paid: amounts, differences, neutral uplift, fees."""
     from app.facts.prices import PriceList  # noqa: PLC0415 -- `--help` needs no numpy
-    from app.insight.figures_store import load_shadow  # noqa: PLC0415 -- likewise
+    from app.insight.figures_store import load_names, load_shadow  # noqa: PLC0415 -- likewise
     from app.insight.models import model_names, model_text  # noqa: PLC0415 -- likewise
     from app.insight.shadow import shadow_object  # noqa: PLC0415 -- likewise
     from app.insight.shadow_model import read_shadow_model  # noqa: PLC0415 -- likewise
@@ -135,7 +135,8 @@ def shadow(
             for when in counted(chosen, "months", len(chosen))
             for row in account_months(load_shadow(connection, when))
         ]
-        found = shadow_object(models, accounts, PriceList(load_prices(connection)))
+        names = {key: name for (level, key), name in load_names(connection).items() if level == "provider" and name}
+        found = shadow_object(models, accounts, PriceList(load_prices(connection)), names)
     draw(plot, "shadow", found)
     if fmt is Format.JSON:
         emit_object(found, fmt)
@@ -224,7 +225,7 @@ def client_sheet(
     fmt: FormatOption = Format.TABLE,
 ) -> None:
     """Mina besök: one readable sheet for the client, 14 points, one page to print."""
-    from app.insight.client_sheet import render_sheet  # noqa: PLC0415 -- `--help` needs no template
+    from app.insight.client_sheet import render_sheet, shown_visits  # noqa: PLC0415 -- `--help` needs no template
     from app.insight.sheet_store import load_sheet  # noqa: PLC0415 -- likewise
 
     when = month_of(month)
@@ -235,4 +236,4 @@ def client_sheet(
     except OSError as error:
         sys.stderr.write(f"cannot_write: {error.strerror}: {error.filename or out}\n")
         raise typer.Exit(1) from error
-    emit([{"client_id": client, "month": str(when), "visits": len(facts.visits), "file": str(out)}], fmt)
+    emit([{"client_id": client, "month": str(when), "visits": len(shown_visits(facts)), "file": str(out)}], fmt)

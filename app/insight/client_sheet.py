@@ -6,7 +6,8 @@ are shown, as everywhere in continuity. The more visits a day has, the shorter t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -26,6 +27,8 @@ _WIDTH_OF_A_LINE = 68
 """Characters of 14 points that surely fit beside the day on A4."""
 _LINES_OF_A_PAGE = 34
 """Lines of days beside heading and telephone number."""
+_LINES_OF_NAMES = 3
+"""Of them for names, where the days have no room for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,15 @@ def render_sheet(facts: SheetFacts) -> str:
         loader=PackageLoader("app.insight"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    people = {visit.person for visit in _shown(facts)}
+    people = {visit.person for visit in shown_visits(facts)}
     left = facts.ordered_minutes - facts.used_minutes
+    lines, named = _written(facts)
     return environment.get_template("client_sheet.html").render(
         client_name=facts.client_name,
         month=f"{MONTHS[facts.month.number - 1]} {facts.month.year}",
-        lines=day_lines(facts),
-        visits=len(_shown(facts)),
+        lines=lines,
+        came="" if named else _who_came(facts),
+        visits=len(shown_visits(facts)),
         people=len(people),
         ordered=in_words(facts.ordered_minutes),
         used=in_words(facts.used_minutes),
@@ -90,15 +95,38 @@ def render_sheet(facts: SheetFacts) -> str:
 
 def day_lines(facts: SheetFacts) -> list[Line]:
     """One entry per day with a visit, all written the same way: the fullest one that fits on the page."""
+    return _written(facts)[0]
+
+
+def _written(facts: SheetFacts) -> tuple[list[Line], bool]:
+    """The days, and whether the names stand in them."""
     by_day: dict[date, list[Visit]] = {}
-    for visit in _shown(facts):
+    for visit in shown_visits(facts):
         by_day.setdefault(local_date(visit.at), []).append(visit)
     texts: dict[date, str] = {}
-    for written in (_with_both_ends, _with_start, _by_person, _with_count):
+    written = _with_both_ends
+    for written, room in (
+        (_with_both_ends, _LINES_OF_A_PAGE), (_with_start, _LINES_OF_A_PAGE), (_by_person, _LINES_OF_A_PAGE),
+        (_with_times, _LINES_OF_A_PAGE - _LINES_OF_NAMES), (_with_count, 0),
+    ):  # fmt: skip
         texts = {on: written(visits, facts.names) for on, visits in sorted(by_day.items())}
-        if sum(-(-len(text) // _WIDTH_OF_A_LINE) for text in texts.values()) <= _LINES_OF_A_PAGE:
+        if sum(-(-len(text) // _WIDTH_OF_A_LINE) for text in texts.values()) <= room:
             break
-    return [Line(f"{WEEKDAYS[on.weekday()]} {on.day}", text) for on, text in texts.items()]
+    lines = [Line(f"{WEEKDAYS[on.weekday()]} {on.day}", text) for on, text in texts.items()]
+    return lines, written not in {_with_times, _with_count}
+
+
+def _who_came(facts: SheetFacts) -> str:
+    """First names, whoever came most often first, as many as there is room for."""
+    times = Counter(visit.person for visit in shown_visits(facts))
+    name_of = {visit.person: first_name(facts.names.get(visit.staff_id, "")) for visit in shown_visits(facts)}
+    names = [name_of[person] for person, _ in sorted(times.items(), key=lambda row: (-row[1], name_of[row[0]]))]
+    shown = len(names)
+    room = _WIDTH_OF_A_LINE * _LINES_OF_NAMES - len("De som kom: och 99 till.")
+    while shown > 1 and len(", ".join(names[:shown])) > room:
+        shown -= 1
+    rest = len(names) - shown
+    return ", ".join(names[:shown]) + (f" och {rest} till" if rest else "")
 
 
 def in_words(minutes: int) -> str:
@@ -116,7 +144,8 @@ def first_name(name: str) -> str:
     return (given.split() or ["någon"])[0]
 
 
-def _shown(facts: SheetFacts) -> list[Visit]:
+def shown_visits(facts: SheetFacts) -> list[Visit]:
+    """The visits of the sheet, in order of time."""
     found = [
         visit
         for visit in facts.visits
@@ -125,11 +154,11 @@ def _shown(facts: SheetFacts) -> list[Visit]:
     return sorted(found, key=lambda visit: (visit.at, visit.visit_id))
 
 
-def _with_both_ends(visits: Iterable[Visit], names: Mapping[str, str]) -> str:
+def _with_both_ends(visits: Sequence[Visit], names: Mapping[str, str]) -> str:
     return " · ".join(f"{_times(visit)} {_who(visit, names)}" for visit in visits)
 
 
-def _with_start(visits: Iterable[Visit], names: Mapping[str, str]) -> str:
+def _with_start(visits: Sequence[Visit], names: Mapping[str, str]) -> str:
     return " · ".join(f"{_clock(visit.at)} {_who(visit, names)}" for visit in visits)
 
 
@@ -139,6 +168,10 @@ def _by_person(visits: Sequence[Visit], names: Mapping[str, str]) -> str:
     for visit in visits:
         times.setdefault(_who(visit, names), []).append(_clock(visit.at))
     return " · ".join(f"{who} {' '.join(at)}" for who, at in times.items())
+
+
+def _with_times(visits: Sequence[Visit], names: Mapping[str, str]) -> str:  # noqa: ARG001 - as the others
+    return ", ".join(_clock(visit.at) for visit in visits)
 
 
 def _with_count(visits: Sequence[Visit], names: Mapping[str, str]) -> str:  # noqa: ARG001 - as the others

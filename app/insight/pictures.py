@@ -130,6 +130,7 @@ def _shadow(axes: Axes, found: Found) -> None:
     months = set(found["months"])
     other = [row["model"] for row in found["models"] if not row["paid"]]
     titles = {row["model"]: row["title_sv"] for row in found["models"]}
+    names = {row["provider_id"]: row.get("name", row["provider_id"]) for row in found["per_provider"]}
     sums: dict[str, dict[str, int]] = {}
     for row in found["per_provider"]:
         if row["month"] in months:
@@ -149,7 +150,7 @@ def _shadow(axes: Axes, found: Found) -> None:
         if len(shown) * len(other) <= _MOST_BARS:
             axes.bar_label(bars, [f"{_number(value)} %" for value in values], padding=3, fontsize=8)
     axes.axvline(0, color=GREY, linewidth=1)
-    axes.set_yticks(range(len(shown)), shown, fontsize=8)
+    axes.set_yticks(range(len(shown)), [names[name] for name in shown], fontsize=8)
     axes.margins(x=0.12)
     axes.set_xlabel(f"Skillnad mot den modell som betalas ({titles[found['paid_model']]}), procent")
     axes.set_title(f"Skuggkörning per utförare, {', '.join(found['months'])}")

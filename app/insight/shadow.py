@@ -189,8 +189,13 @@ def _kept_share(model: ShadowModel, account: AccountMonth) -> Fraction:
     return Fraction(cap[model.time.cap], executed)
 
 
-def shadow_object(models: Sequence[ShadowModel], accounts: Sequence[AccountMonth], prices: PriceList) -> dict[str, Any]:
-    """What `komgick shadow` prints: totals, then rows per month, week, provider and client.
+def shadow_object(
+    models: Sequence[ShadowModel],
+    accounts: Sequence[AccountMonth],
+    prices: PriceList,
+    names: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """What `komgick shadow` prints: totals, then rows per month, week, provider (with its name) and client.
 
     Every amount shown is an exact sum rounded to öre once, so a column need not add up to its total to the öre.
     """
@@ -218,7 +223,10 @@ def shadow_object(models: Sequence[ShadowModel], accounts: Sequence[AccountMonth
         "models": _model_rows(models, base, _sums(models, amounts, range(len(accounts)))),
         "per_month": rows(lambda account: (account.month,), ("month",)),
         "per_week": _week_rows(models, base, accounts, prices),
-        "per_provider": rows(lambda account: (account.provider_id, account.month), ("provider_id", "month")),
+        "per_provider": [
+            {"name": (names or {}).get(row["provider_id"], row["provider_id"]), **row}
+            for row in rows(lambda account: (account.provider_id, account.month), ("provider_id", "month"))
+        ],
         "per_client": rows(
             lambda account: (account.client_id, account.provider_id, account.month),
             ("client_id", "provider_id", "month"),

@@ -69,6 +69,24 @@ def test_a_busier_month_is_written_shorter_never_smaller(a_day: int, starts_with
     assert sum(-(-len(line.text) // 68) for line in lines) <= 34
 
 
+def test_where_the_days_have_no_room_for_names_all_times_stand_and_the_names_below() -> None:
+    days = [date(2026, 10, 1) + timedelta(days=day) for day in range(31)]
+    visits = [
+        visit("bo", f"s{hour}{on.day % 5}", f"{7 + 2 * hour:02}:00", f"{7 + 2 * hour:02}:20", on=on)
+        for on in days for hour in range(7)
+    ]  # fmt: skip
+    facts = _facts(visits, names={one.staff_id: f"Aleksandra-{one.staff_id} Ek" for one in visits})
+    lines = day_lines(facts)
+    assert lines[0].text == "7.00, 9.00, 11.00, 13.00, 15.00, 17.00, 19.00"
+    page = render_sheet(facts)
+    (names,) = [line for line in page.splitlines() if "De som kom:" in line]
+    assert names.startswith("<p>De som kom: Aleksandra-s01, ")
+    shown = names.count("Aleksandra")
+    assert 3 < shown < 35
+    assert names.endswith(f" och {35 - shown} till.</p>")
+    assert len(lines) + len(names) / 68 <= 35
+
+
 def test_words_for_minutes_and_names() -> None:
     assert [in_words(n) for n in (0, 1, 60, 125)] == ["0 minuter", "1 minut", "1 timme", "2 timmar 5 minuter"]
     assert [first_name(n) for n in ("Anna Ek", "Ek, Anna Maria", "")] == ["Anna", "Anna", "någon"]
