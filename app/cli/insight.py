@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.context import DataOption, FormatOption
-from app.cli.output import Format, emit, emit_object
+from app.cli.output import Format, Lang, emit, emit_object
 from app.cli.reading import counted, day_of, derived_reading, draw, month_of, values_of
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def quality(
         list[str] | None, typer.Option("--threshold", metavar="FIGURE=VALUE", help="A threshold the model leaves open.")
     ] = None,
     other_reading: Annotated[str, typer.Option("--reading", help="Another reading of the model's indicators.")] = "",
+    lang: Annotated[Lang, typer.Option("--lang", help="Language of the verdict.")] = Lang.SV,
     plot: PlotOption = None,
     data: DataOption = None,
     fmt: FormatOption = Format.TABLE,
@@ -94,7 +95,8 @@ def quality(
 
     when = month_of(month)
     if premium:
-        _premium(when, premium, values_of(threshold or (), "--threshold"), (other_reading, provider), (data, fmt))
+        limits = values_of(threshold or (), "--threshold")
+        _premium(when, premium, limits, (other_reading, provider, lang.value), (data, fmt))
         return
     with derived_reading(data) as connection:
         found = quality_object(load_quality(connection, when))
@@ -148,16 +150,17 @@ def _premium(
     month: Month,
     name: str,
     thresholds: Mapping[str, Fraction],
-    chosen: tuple[str, str],
+    chosen: tuple[str, str, str],
     output: tuple[Path | None, Format],
 ) -> None:
     from app.insight.applicants import applicant_named, load_applicants  # noqa: PLC0415 -- `--help` needs no numpy
     from app.insight.models import model_text  # noqa: PLC0415 -- likewise
-    from app.insight.premium import FIGURES, judge, require_thresholds, verdict_lines, verdict_object, with_choices  # noqa: PLC0415 -- likewise
+    from app.insight.premium import FIGURES, judge, require_thresholds, with_choices  # noqa: PLC0415 -- likewise
     from app.insight.premium_model import read_premium_model  # noqa: PLC0415 -- likewise
+    from app.insight.premium_text import verdict_lines, verdict_object  # noqa: PLC0415 -- likewise
     from app.refusals import NotFound  # noqa: PLC0415 -- likewise
 
-    (other_reading, provider), (data, fmt) = chosen, output
+    (other_reading, provider, lang), (data, fmt) = chosen, output
     model = with_choices(read_premium_model(model_text(name), FIGURES), thresholds, other_reading or None)
     require_thresholds(model)
     with derived_reading(data) as connection:
@@ -169,7 +172,7 @@ def _premium(
         applicants = [own]
     verdicts = [judge(model, applicant) for applicant in applicants]
     if fmt is Format.TABLE:
-        sys.stdout.write("\n\n".join("\n".join(verdict_lines(verdict)) for verdict in verdicts) + "\n")
+        sys.stdout.write("\n\n".join("\n".join(verdict_lines(verdict, lang)) for verdict in verdicts) + "\n")
     elif fmt is Format.JSON:
         objects = [verdict_object(verdict) for verdict in verdicts]
         emit_object({"month": str(month), "model": model.name, "verdicts": objects}, fmt)

@@ -23,6 +23,13 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+class Lang(StrEnum):
+    """The values of `--lang`."""
+
+    SV = "sv"
+    EN = "en"
+
+
 def emit(rows: Iterable[Row], fmt: Format, columns: Sequence[str] | None = None, *, out: TextIO | None = None) -> None:
     """Write rows: a JSON array, a table, or CSV with a header. `columns` chooses and orders; default the first row's.
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.context import DataOption, FormatOption, opened
-from app.cli.output import Format, emit
+from app.cli.output import Format, Lang, emit
 from app.cli.reading import day_of, month_of
 
 if TYPE_CHECKING:
@@ -27,13 +26,6 @@ FINDING_COLUMNS = (
     "finding_id", "code", "at", "client_id", "staff_id", "provider_id", "taps", "text", "proposal", "holds", "state",
 )  # fmt: skip
 MonthOption = Annotated[str, typer.Option("--month", metavar="YYYY-MM", help="Only this local month.")]
-
-
-class Lang(StrEnum):
-    """The values of `--lang`."""
-
-    SV = "sv"
-    EN = "en"
 
 
 def visits(

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
-from app.insight.numbers import decimal, ratio, swedish
+from app.insight.numbers import ratio
 from app.insight.premium_model import Condition, PremiumModel
 from app.insight.staffing import TRAINED
 from app.refusals import Invalid
@@ -177,113 +176,13 @@ def require_thresholds(model: PremiumModel) -> None:
         )
 
 
-def warnings_of(verdict: Verdict) -> list[str]:
-    """What stands beside a verdict, in Swedish: nothing here changes it."""
-    applicant = verdict.applicant
-    documents = sum(1 for row in applicant.staff if row.head and row.education in TRAINED and not row.has_document)
-    found = [
-        (applicant.clients is not None and applicant.clients < 5, f"bara {applicant.clients} brukare i underlaget"),
-        (applicant.heads < 5, f"bara {applicant.heads} medarbetare i underlaget"),
-        (applicant.leavers_registered > 0, f"{applicant.leavers_registered} registrerade utan besök eller arbetad tid"),
-        (documents > 0, f"{documents} utbildade utan intyg"),
-        (applicant.catalogue_mismatches > 0, f"{applicant.catalogue_mismatches} enheter stämmer inte med katalogen"),
-        (applicant.long_weeks > 0, f"{applicant.long_weeks} arbetsveckor över 48 timmar"),
-        (_by_time_differs(verdict), "utbildning efter tid hos brukare ger ett annat utfall än efter antal"),
-        (_lighter_cases(applicant), "brukarna har mindre beställd tid än kommunens genomsnitt"),
-    ]
-    return [text for holds, text in found if holds]
-
-
-def verdict_object(verdict: Verdict) -> dict[str, Any]:
-    """The verdict for machines: exact fractions as text, decimals beside them."""
-    return {
-        "provider_id": verdict.applicant.provider_id,
-        "name": verdict.applicant.name,
-        "model": verdict.model.name,
-        "premium": verdict.premium,
-        "amount_ore": verdict.amount_ore,
-        "met": verdict.met,
-        "needed": verdict.model.needed,
-        "indicators": verdict.indicators,
-        "figures": {name: decimal(value) for name, value in verdict.figures.items()},
-        "fractions": {name: None if value is None else str(value) for name, value in verdict.figures.items()},
-        "clients": verdict.applicant.clients,
-        "staff": verdict.applicant.heads,
-        "warnings": warnings_of(verdict),
-        "lines": verdict_lines(verdict),
-    }
-
-
-def verdict_lines(verdict: Verdict) -> list[str]:
-    """The verdict in ten plain lines of Swedish, every number behind it and the warnings beside it."""
-    applicant, figures, model = verdict.applicant, verdict.figures, verdict.model
-    thresholds = {row.condition.figure: row.condition for rows in verdict.judged.values() for row in rows}
-    warnings = warnings_of(verdict)
-    floor = model.minimum_clients
-    return [
-        f"{applicant.name}: {'premie' if verdict.premium else 'ingen premie'} enligt {model.title_sv}.",
-        f"Krav: {_rule_text(model)}; uppfyllda: {verdict.met} av {len(model.indicators)}.",
-        *(_indicator_line(name, rows) for name, rows in verdict.judged.items()),
-        f"Timavlönades andel av arbetad tid: {_percent(figures['hourly_share'])}.",
-        (
-            f"Utbildade efter antal: {_percent(figures['trained_share'])}, varav undersköterskor "
-            f"{_percent(figures['usk_share'])}; efter tid hos brukare: {_percent(figures['trained_time_share'])} och "
-            f"{_percent(figures['usk_time_share'])}."
-        ),
-        f"Kontinuitet: {swedish(figures['continuity'], 2)} personer i medeltal"
-        + (f", högst {swedish(thresholds['continuity'].threshold, 2)}." if "continuity" in thresholds else "."),
-        f"Underlag: {applicant.heads} medarbetare, "
-        f"{'okänt antal' if applicant.clients is None else applicant.clients} brukare; "
-        + (f"minst {floor} krävs." if floor else "modellen kräver inget minsta antal."),
-        "Att tänka på: " + ("; ".join(warnings) if warnings else "inget särskilt") + ".",
-    ]
-
-
-def _indicator_line(name: str, rows: tuple[Judged, ...]) -> str:
-    parts = [f"{_value(row)} ({_limit(row.condition)})" for row in rows]
-    met = "uppfyllt" if all(row.met for row in rows) else "inte uppfyllt"
-    return f"{_NAMES_SV.get(name, name)}: {' och '.join(parts)}: {met}."
-
-
-_NAMES_SV = {"continuity": "Kontinuitet", "hourly_share": "Timavlönade", "education": "Utbildning"}
-
-
-def _value(row: Judged) -> str:
-    if row.condition.figure == "continuity":
-        return swedish(row.value, 2)
-    kind = "undersköterskor " if row.condition.figure.startswith("usk") else ""
-    return kind + _percent(row.value)
-
-
-def _limit(condition: Condition) -> str:
-    word = "högst" if condition.at_most else "minst"
-    if condition.figure == "continuity":
-        return f"{word} {swedish(condition.threshold, 2)}"
-    return f"{word} {_percent(condition.threshold)}"
-
-
-def _rule_text(model: PremiumModel) -> str:
-    if model.rule == "per_criterion":
-        return "varje indikator ger sin del"
-    return f"minst {model.needed} av {len(model.indicators)} indikatorer"
-
-
-def _percent(value: Fraction | None) -> str:
-    return "–" if value is None else f"{swedish(value * 100, 2)} %"
-
-
-def _by_time_differs(verdict: Verdict) -> bool:
-    """Education by time with clients would have turned the indicator."""
+def education_by_time(verdict: Verdict) -> bool | None:
+    """The education indicator's outcome by time with clients instead of headcount; None where either is unknown."""
     if "education" not in verdict.judged or verdict.figures["trained_time_share"] is None:
-        return False
+        return None
     by_time = {"trained_share": "trained_time_share", "usk_share": "usk_time_share"}
     turned = [
         Judged(row.condition, verdict.figures[by_time.get(row.condition.figure, row.condition.figure)])
         for row in verdict.judged["education"]
     ]
-    return all(row.met for row in turned) != verdict.indicators["education"]
-
-
-def _lighter_cases(applicant: Applicant) -> bool:
-    own, everybody = applicant.ordered_per_client, applicant.ordered_per_client_municipality
-    return own is not None and everybody is not None and own * 10 < everybody * 8
+    return all(row.met for row in turned)

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from app.insight.models import model_text
-from app.insight.premium import FIGURES, Applicant, StaffFigure, judge, verdict_lines, warnings_of, with_choices
+from app.insight.premium import FIGURES, Applicant, StaffFigure, judge, with_choices
 from app.insight.premium_model import read_premium_model
+from app.insight.premium_text import verdict_lines, warnings_of
 from app.refusals import Invalid
 
 RULES: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors" / "rules.json").read_text(encoding="utf-8"))
@@ -72,6 +73,22 @@ def test_per_criterion_pays_each_indicator_for_itself() -> None:
     assert verdict.indicators == {"continuity": False, "hourly_share": True, "education": False}
     assert verdict.amount_ore == 3_000_000
     assert judge(verdict.model, _applicant(given, clients=9)).amount_ore == 0
+
+
+def test_the_lines_say_what_is_paid_and_the_case_mix_in_both_languages() -> None:
+    given = RULES["premium_vectors"][1]["input"]
+    applicant = replace(
+        _applicant(given, 20), ordered_per_client=Fraction(1200), ordered_per_client_municipality=Fraction(1800)
+    )
+    verdict = judge(with_choices(PER_CRITERION, {"continuity": Fraction(10)}), applicant)
+    swedish, english = verdict_lines(verdict), verdict_lines(verdict, "en")
+    assert swedish[0] == "Hemtjänst AB: premie 30\N{NO-BREAK SPACE}000 kr enligt Premie per indikator."
+    assert "Timavlönade: 22 % (högst 22 %): uppfyllt, 30\N{NO-BREAK SPACE}000 kr." in swedish
+    assert "mindre beställd tid än kommunens genomsnitt (20 mot 30 timmar)" in swedish[-1]
+    assert english[0] == "Hemtjänst AB: premium of 30\N{NO-BREAK SPACE}000 kr under Premium per indicator."
+    assert "Continuity: 11 (at most 10): not met." in english
+    assert "less ordered time than the municipality's mean (20 against 30 hours)" in english[-1]
+    assert len(swedish) == len(english) == 10
 
 
 def test_education_by_time_with_clients_can_turn_the_verdict_and_then_warns() -> None:
