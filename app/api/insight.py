@@ -19,6 +19,7 @@ from app.api.paging import Answered, Word, csv_of, day_given, json_answer, liste
 from app.core.month import Month
 from app.db.engine import Database
 from app.refusals import Invalid
+from app.registry.store import load_policy_book
 from app.registry.tables import orders
 
 router = APIRouter(prefix="/api/v1", tags=["insight"])
@@ -122,11 +123,12 @@ def get_continuity(
     from app.insight.scope import Scope  # noqa: PLC0415 -- likewise
     from app.insight.store import DatabaseSource  # noqa: PLC0415 -- likewise
 
-    chosen = measure_named(measure)
-    variants = rules.chosen_variants(chosen, variant or ())
+    measure_named(measure)
     when, first = _month_given(month) if month else None, day_given(from_) if from_ else None
-    window = rules.window_for(chosen, when, first)
     with reading(request, principal) as read:
+        chosen = measure_named(measure, load_policy_book(read.connection))
+        window = rules.window_for(chosen, when, first)
+        variants = rules.chosen_variants(chosen, variant or (), window.from_on)
         found = rules.measured_object(
             compute(chosen, DatabaseSource(read.connection, Scope(principal)), window, variants)
         )

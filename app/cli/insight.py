@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,35 +31,37 @@ def continuity(
     from_on: Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="First day of the period.")] = "",
     *,
     variant: Annotated[
-        list[str] | None, typer.Option("--variant", help="A variant of the measure; repeatable.")
+        list[str] | None, typer.Option("--variant", help="A variant of the measure; repeatable; none: as published.")
     ] = None,
     by: Annotated[str, typer.Option("--by", help="Also per unit, provider, operation or district.")] = "",
     trend: Annotated[int, typer.Option("--trend", min=0, max=36, help="Also so many months up to this one.")] = 0,
-    year: Annotated[int, typer.Option("--year", min=0, help="Every fortnight of the year, instead of one.")] = 0,
+    year: Annotated[int, typer.Option("--year", min=0, max=9998, help="Every fortnight of this year instead.")] = 0,
     plot: PlotOption = None,
     data: DataOption = None,
     fmt: FormatOption = Format.TABLE,
 ) -> None:
     """A continuity measure with its definition, who is counted, who is left out and why, and its data quality."""
     from app.insight import continuity as rules  # noqa: PLC0415 -- `--help` needs no numpy
+    from app.insight.figures_store import load_names  # noqa: PLC0415 -- likewise
     from app.insight.measure import compute  # noqa: PLC0415 -- likewise
     from app.insight.measures import measure_named  # noqa: PLC0415 -- likewise
     from app.insight.store import DatabaseSource  # noqa: PLC0415 -- likewise
+    from app.registry.store import load_policy_book  # noqa: PLC0415 -- likewise
 
     when, first = month_of(month) if month else None, day_of(from_on, "--from") if from_on else None
     if year == 0 and (when is None) == (first is None):
         raise typer.BadParameter("give either --month or --from", param_hint="--month")
-    chosen = measure_named(measure)
-    variants = rules.chosen_variants(chosen, variant or ())
     with derived_reading(data) as connection:
-        source = DatabaseSource(connection)
+        chosen, source = measure_named(measure, load_policy_book(connection)), DatabaseSource(connection)
         if year:
+            variants = rules.chosen_variants(chosen, variant or (), date(year, 1, 1))
             rows = list(counted(rules.every_fortnight(chosen, source, year, variants), "fortnights", 53))
             found: dict[str, Any] = {"measure": measure, "version": chosen.version, "year": year, "fortnights": rows}
             draw(plot, "fortnights", found)
             emit_object(found, fmt) if fmt is Format.JSON else emit(rows, fmt)
             return
         window = rules.window_for(chosen, when, first)
+        variants = rules.chosen_variants(chosen, variant or (), window.from_on)
         measured = compute(chosen, source, window, variants)
         found = rules.measured_object(measured)
         if by:
@@ -66,7 +69,8 @@ def continuity(
             found["groups"] = _named(connection, by, groups)
         if trend and when is not None:
             months = [when.plus(back) for back in range(1 - trend, 1)]
-            found["trend"] = rules.trend(chosen, source, months, variants)
+            names = {key: name for (level, key), name in load_names(connection).items() if level == "unit" and name}
+            found["trend"] = rules.trend(chosen, source, months, variants, names)
         if plot is not None and not by:
             grouping = _grouping(connection, "unit", measured)
             groups = rules.by_group(chosen, source, window, variants, grouping)

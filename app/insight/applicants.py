@@ -23,6 +23,7 @@ from app.insight.quality import Carried
 from app.insight.staffing import latest_by_staff, latest_in
 from app.insight.store import DatabaseSource
 from app.insight.windows import Window
+from app.registry.store import load_policy_book
 from app.registry.tables import catalogue, employments, providers, staff_hours, units
 
 LONG_WEEK_MINUTES = 48 * 60
@@ -130,11 +131,11 @@ def _worked(connection: Connection, month: Month) -> tuple[dict[tuple[str, str],
 
 
 def _continuity(connection: Connection, month: Month, measure_name: str) -> dict[str, Fraction | None]:
-    measure, source = measure_named(measure_name), DatabaseSource(connection)
+    measure, source = measure_named(measure_name, load_policy_book(connection)), DatabaseSource(connection)
     window: Window = window_for(measure, month, None)
-    stays = source.stays(window)
+    stays, variants = source.stays(window), measure.standing_variants(window.from_on)
     return {
-        name: compute(measure, source, window, stays=stays.only(np.asarray(stays.provider == place))).mean
+        name: compute(measure, source, window, variants, stays=stays.only(np.asarray(stays.provider == place))).mean
         for place, name in enumerate(stays.providers)
     }
 

@@ -16,6 +16,7 @@ from app.insight.stays import Ints, Stays, different
 from app.insight.windows import Window, fortnights
 from app.refusals import Invalid
 
+NO_VARIANT = "none"
 MINIMUM_CLIENTS = 5
 """A group with fewer included clients shows no figure: the mean would tell about persons."""
 
@@ -36,15 +37,22 @@ def window_for(measure: Measure, month: Month | None, from_on: date | None) -> W
         raise Invalid("give either --month or --from")
     if days is None:
         return Window.of_month(month)
-    official = measure.official(month.year) if measure.official else None
+    official = measure.official_from(month.year)
     if official and Month.of(official) == month:
         return Window.of_days(official, days)
     return Window.of_days(month.first_on + timedelta(days=-month.first_on.weekday() % 7), days)
 
 
-def chosen_variants(measure: Measure, names: Iterable[str]) -> frozenset[str]:
-    """The variants of those names; Invalid with the known ones otherwise."""
+def chosen_variants(measure: Measure, names: Iterable[str], on: date) -> frozenset[str]:
+    """The variants of those names, `none` for none; without a name those the municipality decided for that day.
+
+    Invalid with the known ones otherwise.
+    """
     variants = frozenset(names)
+    if not variants:
+        return measure.standing_variants(on)
+    if variants == {NO_VARIANT}:
+        return frozenset()
     if not variants <= measure.variants.keys():
         known = ", ".join(measure.variants) or "none"
         raise Invalid(f"{measure.name} has no variant {', '.join(sorted(variants - measure.variants.keys()))}: {known}")
@@ -54,7 +62,7 @@ def chosen_variants(measure: Measure, names: Iterable[str]) -> frozenset[str]:
 def measured_object(measured: Measured) -> dict[str, Any]:
     """CONTRACT.md 4, Continuity: exact fractions printed as decimals with 10 digits."""
     measure = measured.measure
-    official = measure.official(measured.window.from_on.year) if measure.official else None
+    official = measure.official_from(measured.window.from_on.year)
     return {
         "measure": measure.name,
         "version": measure.version,
@@ -96,13 +104,27 @@ def by_group(
     ]
 
 
-def trend(measure: Measure, source: Source, months: Sequence[Month], variants: frozenset[str]) -> list[dict[str, Any]]:
-    """The measure month by month, for the whole municipality and for each client included in any of them."""
+def trend(
+    measure: Measure, source: Source, months: Sequence[Month], variants: frozenset[str], names: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The measure month by month: the municipality, each unit (by name where it has one) and each included client."""
     rows = []
     for month in months:
-        measured = compute(measure, source, window_for(measure, month, None), variants)
-        clients = {client.client_id: client.indices.distinct_staff for client in measured.clients}
-        rows.append({"month": str(month), **_figures(measured), "distinct_staff": clients})
+        window = window_for(measure, month, None)
+        measured = compute(measure, source, window, variants)
+        units = by_group(measure, source, window, variants, lambda stays: by_code("unit", stays))
+        rows.append(
+            {
+                "month": str(month),
+                **_figures(measured),
+                "units": {
+                    row["group"]: {"name": names.get(row["group"], row["group"]), "mean": row["mean"],
+                                   "mean_coc": row["mean_coc"], "clients_included": row["clients_included"]}
+                    for row in units
+                },
+                "distinct_staff": {client.client_id: client.indices.distinct_staff for client in measured.clients},
+            }
+        )  # fmt: skip
     return rows
 
 
@@ -110,7 +132,7 @@ def every_fortnight(measure: Measure, source: Source, year: int, variants: froze
     """Every period of the year, the official one marked: none can be chosen to please [S1]. Lazy: a year is long."""
     if measure.window_days is None or measure.official is None:
         raise Invalid(f"{measure.name} is a measure of calendar months; give --month")
-    official = measure.official(year)
+    official = measure.official_from(year)
     for window in fortnights(year):
         figures = _figures(compute(measure, source, window, variants))
         yield {

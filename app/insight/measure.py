@@ -21,6 +21,7 @@ from app.insight.meetings import Meetings, meetings_of
 from app.insight.numbers import mean_of, median_of, ratio
 from app.insight.stays import Flags, Ints, Stays, different
 from app.insight.windows import Window
+from app.policies import PolicyBook
 
 NO_MEETING = "no_counted_meeting"
 MANY = 20
@@ -89,8 +90,18 @@ class Measure:
     variants: Mapping[str, str] = field(default_factory=dict)
     counts: Callable[[Stays, Window, frozenset[str]], Flags] = _all_visits
     excluded: Callable[[Question], dict[str, str]] = _nobody
-    official: Callable[[int], date] | None = None
+    official: Callable[[int, PolicyBook], date] | None = None
     """First day of the official period of a year, where there is one."""
+    book: PolicyBook = field(default_factory=PolicyBook.built_in)
+    """What the municipality decided about it."""
+
+    def official_from(self, year: int) -> date | None:
+        """First day of the year's official period; None where the measure has none."""
+        return self.official(year, self.book) if self.official else None
+
+    def standing_variants(self, on: date) -> frozenset[str]:
+        """The variants that apply where none is asked for [policy]."""
+        return frozenset(self.book.on(on).continuity_variants) & self.variants.keys()
 
 
 @dataclass(frozen=True, slots=True)

@@ -271,6 +271,22 @@ _KEYS: tuple[PolicyKey, ...] = (
         "The word for the client in this installation.",
         choices=("brukare", "kund", "den enskilde"),
     ),
+    _key(
+        "continuity_variants",
+        "texts",
+        [],
+        "DOMAIN 6",
+        "Variants of continuity measures that apply where none is asked for; the national measure has two.",
+    ),
+    _key(
+        "continuity_official_week",
+        "int",
+        42,
+        "DOMAIN 6 [D]",
+        "ISO week in which the official fortnight of a year begins: decided beforehand, valid on 1 January.",
+        least=1,
+        most=52,
+    ),
     _key("night_from", "time", "22:00", "DOMAIN 5 [L]", "Local time at which the night band begins."),
     _key("night_to", "time", "07:00", "DOMAIN 5 [L]", "Local time at which the day band begins."),
     _key(

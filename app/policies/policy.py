@@ -65,6 +65,8 @@ class Policy:
     plan_match_h: int
     missed_after_min: int
     client_word: str
+    continuity_variants: tuple[str, ...]
+    continuity_official_week: int
     night_from: time
     night_to: time
     misfit_over_percent: int

@@ -12,10 +12,19 @@ import app.insight.measures as measures_package
 from app.core.month import Month
 from app.facts import Absence, Visit
 from app.insight.contacts import ContactPerson
-from app.insight.continuity import by_code, by_group, chosen_variants, every_fortnight, measured_object, window_for
+from app.insight.continuity import (
+    by_code,
+    by_group,
+    chosen_variants,
+    every_fortnight,
+    measured_object,
+    trend,
+    window_for,
+)
 from app.insight.measure import compute
 from app.insight.measures import all_measures, measure_named
 from app.insight.windows import Window
+from app.policies import DatedValue, PolicyBook
 from app.refusals import Invalid, NotFound
 from tests.insight.world import Town, at, visit
 
@@ -205,4 +214,40 @@ def test_an_unknown_measure_or_variant_is_refused_with_the_known_ones() -> None:
     with pytest.raises(NotFound, match="kolada_14d, stockholm_month"):
         measure_named("nope")
     with pytest.raises(Invalid, match="two_by_plan"):
-        chosen_variants(measure_named("kolada_14d"), ["nope"])
+        chosen_variants(measure_named("kolada_14d"), ["nope"], OCTOBER.from_on)
+
+
+def test_the_municipality_decides_the_official_weeks_and_the_variants_from_a_day() -> None:
+    book = PolicyBook.built_in().with_overrides(
+        [
+            DatedValue("continuity_official_week", 45, date(2027, 1, 1)),
+            DatedValue("continuity_variants", ["two_by_plan"], date(2027, 1, 1)),
+        ]
+    )
+    kolada = measure_named("kolada_14d", book)
+    assert [window_for(kolada, Month(year, 10), None).from_on for year in (2026, 2027)] == [
+        date(2026, 10, 12),
+        date(2027, 10, 4),
+    ]
+    assert window_for(kolada, Month(2027, 11), None).from_on == date(2027, 11, 8)
+    rows = every_fortnight(kolada, Town(), 2027, frozenset())
+    assert [row["from_on"] for row in rows if row["official"]] == ["2027-11-08"]
+    assert chosen_variants(kolada, [], date(2027, 1, 1)) == {"two_by_plan"}
+    assert chosen_variants(kolada, [], date(2026, 12, 31)) == set()
+    assert chosen_variants(kolada, ["none"], date(2027, 1, 1)) == set()
+    assert chosen_variants(measure_named("stockholm_month", book), [], date(2027, 1, 1)) == set()
+
+
+def test_a_trend_tells_the_municipality_its_units_and_each_client_month_by_month() -> None:
+    visits = [
+        visit(f"c{n}", who, "08:00", "08:30", on=on, unit_id="u1" if n < 5 else "u2")
+        for n in range(6) for on, staff in (("2026-09-05", "ab"), ("2026-10-05", "a")) for who in staff
+    ]  # fmt: skip
+    rows = trend(
+        measure_named("stockholm_month"), Town(visits), [Month(2026, 9), Month(2026, 10)], frozenset(), {"u1": "Norr"}
+    )
+    assert [(row["month"], row["mean"]) for row in rows] == [("2026-09", 2.0), ("2026-10", 1.0)]
+    assert [row["units"]["u1"]["mean"] for row in rows] == [2.0, 1.0]
+    assert rows[0]["units"]["u1"]["name"] == "Norr"
+    assert rows[0]["units"]["u2"] == {"name": "u2", "mean": None, "mean_coc": None, "clients_included": 1}
+    assert [row["distinct_staff"]["c5"] for row in rows] == [2, 1]

@@ -5,10 +5,12 @@ The national one was discontinued after 2024 and a successor is expected in 2027
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 
 from app.insight.measure import Measure
+from app.policies import PolicyBook
 from app.refusals import NotFound
 
 
@@ -19,9 +21,9 @@ def all_measures() -> dict[str, Measure]:
     return {measure.name: measure for measure in sorted(measures, key=lambda measure: measure.name)}
 
 
-def measure_named(name: str) -> Measure:
-    """The measure of that name; NotFound with the names there are."""
+def measure_named(name: str, book: PolicyBook | None = None) -> Measure:
+    """The measure of that name under the municipality's policies; NotFound with the names there are."""
     known = all_measures()
     if name not in known:
         raise NotFound(f"there is no measure {name!r}; there are: {', '.join(known)}")
-    return known[name]
+    return known[name] if book is None else replace(known[name], book=book)

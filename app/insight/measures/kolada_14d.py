@@ -14,12 +14,12 @@ import numpy as np
 from app.insight.measure import NO_MEETING, Measure, Question
 from app.insight.stays import Flags, Ints, Stays, different, different_with_counts
 from app.insight.windows import Window
+from app.policies import PolicyBook
 
 _DAYS = 14
 _FROM, _TO = time(7), time(22)
 _AGE = 65
 _MEETINGS_A_DAY = 2
-_OFFICIAL_WEEK = 42
 
 TWO_BY_PLAN = "two_by_plan"
 HOURS_BY_OVERLAP = "hours_by_overlap"
@@ -87,9 +87,9 @@ def _has_turned(birth_date: date, on: date) -> bool:
     return (on.year - birth_date.year - ((on.month, on.day) < (birth_date.month, birth_date.day))) >= _AGE
 
 
-def _official(year: int) -> date:
-    """Monday of ISO week 42 [D: the sources say two weeks in autumn, fixed beforehand, not which]."""
-    return date.fromisocalendar(year, _OFFICIAL_WEEK, 1)
+def _official(year: int, book: PolicyBook) -> date:
+    """Monday of the week that was decided beforehand [policy; no source says which two weeks of the autumn]."""
+    return date.fromisocalendar(year, book.on(date(year, 1, 1)).continuity_official_week, 1)
 
 
 MEASURE = Measure(
