@@ -18,24 +18,10 @@ from app.db.callers import Caller
 from app.db.check import check
 from app.db.engine import Database
 from app.db.migrate import head
-from tests.flows.bundles import Bundle, write
+from tests.contract.test_review_months import town
+from tests.flows.bundles import write
 
 NOW = datetime(2026, 2, 6, 18, tzinfo=UTC)
-
-
-def town() -> Bundle:
-    tap = {"device_id": "d1", "tag_uid": "T1", "staff_id": "s1"}
-    return {
-        "providers.csv": [{"provider_id": "p1", "name": "Ett", "operation": "private"}],
-        "units.csv": [{"unit_id": "u1", "provider_id": "p1", "name": "Enheten"}],
-        "staff.csv": [{"staff_id": "s1", "valid_from": "2020-01-01", "unit_id": "u1", "name": "Anna"}],
-        "clients.csv": [{"client_id": "c1", "name": "Bo"}],
-        "tags.csv": [{"tag_uid": "T1", "client_id": "c1", "valid_from_at": "2020-01-01T00:00:00+01:00"}],
-        "taps.csv": [
-            {**tap, "seq": "1", "act": "KOM", "tapped_at": "2026-01-05T08:00:00+01:00"},
-            {**tap, "seq": "2", "act": "GICK", "tapped_at": "2026-01-05T10:00:00+01:00"},
-        ],
-    }
 
 
 def everything(database: Database) -> dict[str, list[str]]:

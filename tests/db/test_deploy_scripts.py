@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.db.test_backup import town
+from tests.contract.test_review_months import town
 from tests.flows.bundles import write
 
 ROOT = Path(__file__).parents[2]
