@@ -36,10 +36,21 @@ _TEMPLATE = "komgick_template"
 _numbers = itertools.count(1)
 
 
+def _roomy_memory() -> str | None:
+    """The file system in memory, where there is room on it: the same durable settings, but no disk to wait for."""
+    memory = Path("/dev/shm")  # noqa: S108 -- mkdtemp makes a private folder of its own in it
+    if "KOMGICK_PG_BINDIR" in os.environ or not memory.is_dir():
+        return None  # the run on the system's PostgreSQL (`test --all`) is on a disk
+    status = os.statvfs(memory)
+    free = status.f_bavail * status.f_frsize
+    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return str(memory) if min(free, available) > 6 * 2**30 and not status.f_flag & os.ST_NOEXEC else None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Temporary files lie where the database server's system user can go; they are removed at the end."""
     if not config.option.basetemp:
-        folder = tempfile.mkdtemp(prefix="komgick-test-")
+        folder = tempfile.mkdtemp(prefix="komgick-test-", dir=os.environ.get("TMPDIR") or _roomy_memory())
         config.option.basetemp = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
@@ -81,6 +92,13 @@ def template(postgres: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory)
     return _TEMPLATE
 
 
+def copy_database(server: EmbeddedServer, name: str, template: str) -> None:
+    """A database of its own, file by file: a sixth of the time that a copy through the log takes."""
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        words = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        connection.execute(words.format(sql.Identifier(name), sql.Identifier(template)))
+
+
 @pytest.fixture
 def make_database(postgres: EmbeddedServer, template: str, tmp_path: Path) -> Iterator[Callable[..., Database]]:
     """Makes databases of a test's own: `make_database()` migrated, `make_database(empty=True)` with nothing in it."""
@@ -88,7 +106,7 @@ def make_database(postgres: EmbeddedServer, template: str, tmp_path: Path) -> It
 
     def make(*, empty: bool = False) -> Database:
         name = f"test_{os.getpid()}_{next(_numbers)}"
-        create_database(postgres, name, "template1" if empty else template)
+        copy_database(postgres, name, "template1" if empty else template)
         db = Database(postgres.url(name), Settings(data=tmp_path), passwordless=True)
         made.append((name, db))
         return db

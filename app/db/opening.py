@@ -57,14 +57,12 @@ def open_database(settings: Settings) -> Database:
     return db
 
 
-def create_database(server: EmbeddedServer, name: str, template: str = "template1") -> None:
+def create_database(server: EmbeddedServer, name: str) -> None:
     """Create a database on the embedded server unless it is there."""
     with psycopg.connect(server.url(), autocommit=True) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
             try:
-                connection.execute(
-                    sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-                )
+                connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template1").format(sql.Identifier(name)))
             except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 return  # another process was first
 

@@ -17,9 +17,9 @@ from app import pipeline
 from app.core.settings import Settings
 from app.db.embedded import EmbeddedServer
 from app.db.engine import Database
-from app.db.opening import create_database
 from app.evidence.keys import open_keyring
 from app.verify.flow import Check, verify
+from tests.conftest import copy_database
 from tests.evidence.devices import Device
 from tests.verify import town
 
@@ -29,7 +29,7 @@ def town_database(
     postgres: EmbeddedServer, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Database]:
     """October, lived and closed once for all tests here: none of them changes it."""
-    create_database(postgres, "verify_town", template)
+    copy_database(postgres, "verify_town", template)
     database = Database(
         postgres.url("verify_town"), Settings(data=tmp_path_factory.mktemp("verify")), passwordless=True
     )
