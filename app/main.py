@@ -52,7 +52,7 @@ from app.core.clock import utc_now
 from app.db.engine import Database
 from app.evidence.flow import Answer, Upload
 from app.evidence.keys import open_keyring
-from app.web import invitation, me, sign_in
+from app.web import invitation, me, sign_in, tag
 from app.web.pages import STATIC
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -86,6 +86,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     invitation.router,
     sign_in.router,
     me.router,
+    tag.router,
 )
 
 

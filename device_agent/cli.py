@@ -257,7 +257,10 @@ def _present_over_udp(script: list[Presentation], port: int, pace: float, wait: 
 
 @app.command("write-tag")
 def write_tag(
-    context: typer.Context, url: Annotated[str, typer.Argument(help="https address, its data after #")], *,
+    context: typer.Context,
+    url: Annotated[
+        str, typer.Argument(help="https address, its data after #; {uid} is the tag's. Default: SERVER/t#{uid}")
+    ] = "", *,
     data: Data = DEFAULT_DATA, config: Config = None, reader: Readers = None, lang: LangName = None,
     lock: Annotated[bool, typer.Option("--lock", help="Make it read-only FOR EVER after reading it back")] = False,
     seconds: Annotated[float, typer.Option(help="How long to wait for a tag")] = 30.0,
@@ -275,7 +278,8 @@ def write_tag(
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         with only_one(data):
             typer.echo(text("hold_tag", spoken), err=True)
-            uid = write_to_tag(setup.readers[0].path, url, lock=lock, seconds=seconds)
+            address = url or f"{setup.server or Identity.load(data).server}/t#{{uid}}"
+            uid = write_to_tag(setup.readers[0].path, address, lock=lock, seconds=seconds)
         typer.echo(text("written", spoken, uid=uid), err=True)
         if lock:
             typer.echo(text("locked", spoken), err=True)

@@ -13,6 +13,8 @@ from device_agent.setup import Wrong
 def write_to_tag(path: str, url: str, *, lock: bool, seconds: float) -> str:
     """Waits for an NTAG21x, writes the address, reads it back, locks it for ever on request; its uid.
 
+    `{uid}` in the address becomes the tag's own.
+
     Raises Wrong: the address is not https with its data behind `#`, no tag in time, another kind of tag, read-only,
     something else was read back (then it is never locked).
     """
@@ -29,7 +31,7 @@ def write_to_tag(path: str, url: str, *, lock: bool, seconds: float) -> str:
             if monotonic() > until:
                 raise Wrong("no_tag", seconds=int(seconds))
             pause.wait(0.1)
-        reader.write_url(url, lock=lock)
+        reader.write_url(url.replace("{uid}", uid), lock=lock)
         return uid
     except NotWritten as error:
         raise Wrong(error.code, detail=error.detail) from error

@@ -20,9 +20,11 @@ from app.evidence.device_tables import device_events, enrolments
 from app.evidence.rules.signatures import (
     Unreadable,
     b64url,
+    jwk_of,
     jwk_text,
     jwk_thumbprint,
     key_of_jwk,
+    public_key,
     read_object,
     short_thumbprint,
     take_apart,
@@ -140,7 +142,8 @@ def confirm(connection: Connection, device_id: str, thumbprint: str, now: dateti
     row = _device(connection, device_id)
     if not row.public_jwk:
         raise Conflict("the device has not shown its key yet")
-    if short_thumbprint(read_object(row.public_jwk.encode())) != thumbprint.strip().upper():
+    shown = _thumbprint_of(row.public_jwk)
+    if not shown or shown != thumbprint.strip().upper():
         raise Conflict("the thumbprint is another device's: do not trust this one, revoke it")
     if row.enrolled_at is not None:
         return
@@ -171,18 +174,25 @@ def list_devices(connection: Connection) -> Sequence[dict[str, Any]]:
 
 
 def _listed(row: Row[Any]) -> dict[str, Any]:
-    jwk = read_object(row.public_jwk.encode()) if row.public_jwk else {}
     return {
         "device_id": row.device_id,
         "provider_id": row.provider_id or "",
         "kind": row.kind,
         "state": device_state(row),
-        "thumbprint": short_thumbprint(jwk) if jwk else "",
+        "thumbprint": _thumbprint_of(row.public_jwk),
         "enrolled_at": row.enrolled_at,
         "revoked_at": row.revoked_at,
         "replaces": row.replaces,
         "last_seen_at": row.last_seen_at,
     }
+
+
+def _thumbprint_of(public_jwk: str) -> str:
+    """What both screens show; empty where an imported registry holds something that is no key."""
+    try:
+        return short_thumbprint(jwk_of(public_key(public_jwk)))
+    except Unreadable:
+        return ""
 
 
 def device_state(row: Any) -> str:

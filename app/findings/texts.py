@@ -137,6 +137,18 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "Enheten har skickat två olika tryck med samma nummer.",
         "The device has sent two different taps with the same number.",
     ),
+    "chain_broken": (
+        "Ett tryck från enheten följer inte på det som kom före det.",
+        "A tap from the device does not follow the one before it.",
+    ),
+    "grant_invalid": (
+        "Passbehörigheten som telefonen angav gäller inte den här personen på den här enheten.",
+        "The shift grant that the phone named is not for this person on this device.",
+    ),
+    "sun_invalid": (
+        "Taggens kryptografiska kod stämde inte: bara dess nummer räknas.",
+        "The tag's cryptographic code did not fit: only its number counts.",
+    ),
     "rejected_input": (
         "Enheten skickade något som inte kunde läsas.",
         "The device sent something that could not be read.",

@@ -18,7 +18,10 @@ from typer.testing import CliRunner, Result
 from device_agent.cli import app
 from device_agent.keys import DeviceKey, short_thumbprint
 from device_agent.outbox import Outbox
+from device_agent.reader import NfcpyReader, simulate
 from device_agent.setup import Identity
+from device_agent.simulated.field import Field
+from device_agent.simulated.script import make_tag
 from tests.agent.conftest import tap
 from tests.agent.server import TapServer
 
@@ -254,6 +257,22 @@ def test_write_tag_writes_to_a_sticker_held_to_the_reader(tmp_path: Path, start:
     assert done.stdout.strip() == "04A1B2C3D4E580"
     again = call("write-tag", "https://a.example/t#x2", "--data", str(tmp_path), "--reader", f"udp:127.0.0.1:{port}")
     assert again.exit_code == 1, "it was locked"
+
+
+def test_write_tag_without_an_address_writes_the_servers_page_for_stickers_with_the_tags_own_number(
+    tmp_path: Path,
+) -> None:
+    tag, field = make_tag("ntag213", {"uid": "04AABBCCDDEE80", "url": "https://old.example/t#x"}), Field()
+    field.put(tag)
+    simulate("sticker", field)
+    (tmp_path / "agent.toml").write_text('server = "https://komgick.example"\nreaders = ["sim:sticker"]\n')
+    done = call("write-tag", "--data", str(tmp_path))
+    assert done.exit_code == 0, done.stderr
+    reader = NfcpyReader("sim:sticker")
+    assert reader.sense() == "04AABBCCDDEE80"
+    assert reader.read().iri == "https://komgick.example/t#04AABBCCDDEE80"
+    reader.close()
+    simulate("sticker", None)
 
 
 def test_the_configuration_file_sets_up_readers_and_badges(tmp_path: Path) -> None:

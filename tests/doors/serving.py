@@ -1,10 +1,12 @@
-"""A real uvicorn around the real application, in a thread of the test."""
+"""A real uvicorn around the real application: in a thread of the test, or as a process of its own."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import httpx
@@ -32,3 +34,20 @@ def served(database: Database) -> Iterator[httpx.Client]:
     finally:
         server.should_exit = True
         thread.join(20)
+
+
+@contextmanager
+def serving(environment: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A `komgick serve` process and its address; killed at the end."""
+    command = [sys.executable, "-m", "app.cli", "serve", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(environment))
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("KomGick: http://127.0.0.1:"), line
+        yield process, line.split()[1]
+    finally:
+        process.kill()
+        process.wait(20)
+        if process.stdout is not None:
+            process.stdout.close()

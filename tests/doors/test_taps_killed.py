@@ -8,34 +8,17 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import httpx
 import psycopg
 
 from app.db.engine import Database
 from app.db.mark import mark_demo
+from tests.doors.serving import serving
 from tests.evidence.devices import Device, register, rows
 
 PATH = "/api/v1/device/taps"
-
-
-@contextmanager
-def serving(environment: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A `komgick serve` process and its address; killed at the end."""
-    command = [sys.executable, "-m", "app.cli", "serve", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(environment))
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("KomGick: http://127.0.0.1:"), line
-        yield process, line.split()[1]
-    finally:
-        process.kill()
-        process.wait(20)
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 def test_a_server_killed_between_commit_and_answer_has_each_tap_once_when_resent(

@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from app import pipeline
 from app.db.callers import Caller
 from app.db.engine import Database
+from app.evidence.enrolment import list_devices
 from app.evidence.flow import Answer, Upload
 from app.evidence.grants import issue_grant
 from app.evidence.keys import open_keyring, write_secret
@@ -22,6 +24,7 @@ from app.evidence.store import load_taps
 from app.evidence.sun import SunKeys, make
 from app.evidence.timing import regrade
 from app.policies import PolicyBook
+from app.refusals import Conflict
 from tests.evidence.devices import START, TAPS, Device, register, rows, statement_hash
 
 UID = "04DE5F1EACC040"
@@ -181,6 +184,23 @@ def test_an_unknown_device_or_a_bad_head_is_401_and_kept(database: Database) -> 
         "unknown_device", "bad_head_signature",
     ]  # fmt: skip
     assert rows(database, "SELECT count(*) FROM taps") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "jwk", ["{}", "kein JSON", '{"kty":"EC"}', '{"crv":"P-256","kty":"EC","x":"AA","y":"AA"}', "[]"]
+)
+def test_a_registry_key_that_is_none_is_401_and_disturbs_nobody(database: Database, jwk: str) -> None:
+    device, keyless = register(database, Device()), register(database, Device("d_keyless"))
+    with database.transaction(Caller.batch()) as connection:
+        connection.execute(text("UPDATE devices SET public_jwk = :jwk WHERE device_id = 'd_keyless'"), {"jwk": jwk})
+    uploads = device.upload([device.tap()]), keyless.upload([keyless.tap()])
+    answers = receive(database, *uploads, now=device.at)
+    assert [answer.status for answer in answers] == [200, 401]
+    with database.transaction(Caller.batch(), read_only=True) as connection:
+        shown = {row["device_id"]: row["thumbprint"] for row in list_devices(connection)}
+    assert shown == {"d_test": short_thumbprint(device.jwk), "d_keyless": ""}
+    with pytest.raises(Conflict):
+        pipeline.confirm_device(database, "d_keyless", "", device.at)
 
 
 def test_a_head_of_another_form_is_422(database: Database) -> None:

@@ -43,6 +43,20 @@ def test_the_same_bundle_again_changes_nothing(database: Database, tmp_path: Pat
     assert again.touched.devices == ()
 
 
+@pytest.mark.parametrize("uid", ["08A1B2C3", "08:a1:b2:c3", "08 A1 B2 C3"])
+def test_a_random_uid_is_nobodys_tag_and_nobodys_badge(database: Database, tmp_path: Path, uid: str) -> None:
+    bundle = every_file()
+    bundle["tags.csv"][0]["tag_uid"] = bundle["staff.csv"][1]["badge_uid"] = uid
+    found = errors_of(database, write(tmp_path / "in", bundle))
+    assert [one.split(":")[0] for one in found] == ["staff.csv, line 3, badge_uid", "tags.csv, line 2, tag_uid"]
+
+
+def test_a_uid_of_seven_bytes_may_begin_with_08(database: Database, tmp_path: Path) -> None:
+    bundle = every_file()
+    bundle["tags.csv"][0]["tag_uid"] = "08A1B2C3D4E5F6"
+    assert take_in(database, write(tmp_path / "in", bundle)).errors == []
+
+
 def test_a_dry_run_counts_the_same_and_stores_nothing(database: Database, tmp_path: Path) -> None:
     path = write(tmp_path / "in", every_file(), POLICIES)
     dry = take_in(database, path, dry_run=True)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from string import Formatter
+from typing import get_args
 
 import pytest
 
 import app
+from app.evidence.clockwork import CLOCK_DOUBT
+from app.evidence.grants import GRANT_EXPIRED, GRANT_INVALID
+from app.evidence.sun import CounterDoubt
+from app.evidence.timing import SUN_INVALID
 from app.facts import Finding
 from app.findings.codes import CODES
 from app.findings.texts import _TEXTS, finding_text
@@ -16,6 +21,7 @@ from app.policies import HOLDS
 from tests.diary import derived, moment, only
 
 RULES = Path(app.__file__).parent
+MAKES = r"finding_id\(|about_visit\(\s*visit,\s*|outside\(|account_finding\(|_finding\(report, |code="
 
 
 def made_in_code() -> set[str]:
@@ -23,9 +29,7 @@ def made_in_code() -> set[str]:
     found = set()
     for file in RULES.glob("*/rules/*.py"):
         text = file.read_text(encoding="utf-8")
-        found |= set(
-            re.findall(r'(?:finding_id\(|about_visit\(\s*visit,\s*|outside\(|account_finding\(|code=)"(\w+)"', text)
-        )
+        found |= set(re.findall(rf'(?:{MAKES})"(\w+)"', text))
     return found
 
 
@@ -33,6 +37,11 @@ def test_every_code_a_rule_makes_is_in_the_table() -> None:
     made = made_in_code()
     assert {"unknown_tag", "overlap", "visit_missed", "notice_contradicted"} <= made
     assert made <= set(CODES)
+    assert {"seq_fork", "seq_gap", "chain_broken"} <= made
+
+
+def test_every_doubt_about_a_tap_is_in_the_table_since_it_becomes_a_finding_about_the_visit() -> None:
+    assert {CLOCK_DOUBT, GRANT_EXPIRED, GRANT_INVALID, SUN_INVALID, *get_args(CounterDoubt)} <= set(CODES)
 
 
 def test_every_code_has_both_texts_and_no_text_is_without_code() -> None:

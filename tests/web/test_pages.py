@@ -8,13 +8,16 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
+from app.db.callers import Caller
 from app.db.engine import Database
 from app.main import create_app
 from app.web import pages
+from tests.doors import town
 
 _WEB = pages.STATIC.parent
-PATHS = ("/invite", "/sign-in", "/me")
+PATHS = ("/invite", "/sign-in", "/me", "/t")
 
 
 @pytest.fixture
@@ -49,10 +52,32 @@ def test_every_text_of_the_pages_has_a_swedish_one() -> None:
     with (_WEB / "locale" / "sv" / "LC_MESSAGES" / "komgick.po").open("rb") as file:
         catalogue = {message.id: message.string for message in read_po(file) if message.id}
     assert used, "there are texts"
-    assert {text for text in used if not catalogue.get(text)} == set(), "translate these"
+    assert {one for one in used if not catalogue.get(one)} == set(), "translate these"
     assert set(catalogue) - used == set(), "these are used no more"
 
 
 def test_the_root_leads_to_ones_own_page(client: TestClient) -> None:
     answer = client.get("/", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/me")
+
+
+def test_the_page_behind_a_sticker_says_what_it_is_and_nothing_of_anybody(database: Database) -> None:
+    town.a_morning(database)
+    before = _everything(database)
+    with TestClient(create_app(database)) as client:
+        plain = client.get("/t")
+        for stranger in ("/t?e=0123&c=4567", "/t?uid=tag-c1", "/t?tag=tag-c1&lang=sv"):
+            answer = client.get(stranger, headers=town.person(database, "manager", provider="P1"))
+            assert answer.text == plain.text, "whoever asks, about whatever sticker"
+            assert "set-cookie" not in answer.headers
+        assert client.post("/t").status_code == 405
+    assert "<script" not in plain.text
+    for said in ("Ada", "Anna", "c1", "P1"):
+        assert not re.search(rf"\b{said}\b", plain.text), said
+    assert _everything(database) == before, "a GET registers nothing and uses nothing up"
+
+
+def _everything(database: Database) -> dict[str, int]:
+    with database.transaction(Caller.batch(), read_only=True) as connection:
+        tables = ("taps", "heads", "sun_reads", "visits", "rejected_input", "audit_event")
+        return {name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in tables}

@@ -64,10 +64,13 @@ def head_device(upload: Upload) -> tuple[Signed, str]:
 
 
 def verified_head(signed: Signed, device_id: str, jwk: str | None) -> tuple[HeadSaid, ec.EllipticCurvePublicKey]:
-    """The head, signed by the key in the device's row (`jwk`; None or empty: no such device). HeadRefused."""
+    """The head, signed by the key in the device's row (`jwk`; None, empty or no key: no such device). HeadRefused."""
     if not jwk:
         raise HeadRefused(401, "unknown_device", device_id)
-    key = public_key(jwk)
+    try:
+        key = public_key(jwk)
+    except Unreadable as error:  # a registry of elsewhere may hold anything
+        raise HeadRefused(401, "unknown_device", device_id) from error
     if not signed.signed_by(key, "head"):
         raise HeadRefused(401, "bad_head_signature", device_id)
     try:

@@ -120,3 +120,11 @@ STAFF_PROVIDER = (
 
 def other_needs_note(column: str = "reason") -> Rule:
     return Rule("note", f"{column} = 'other' AND btrim(note) = ''", f"a note, because {column} is other")
+
+
+def no_random_uid(column: str) -> Rule:
+    """EVIDENCE.md section 2: four bytes that begin with 08 are drawn anew at every reading, by phones mostly."""
+    return Rule(
+        column, f"upper(translate({column}, ': -', '')) ~ '^08[0-9A-F]{{6}}$'",
+        "a UID that stays (4 bytes that begin with 08 are random)",
+    )  # fmt: skip

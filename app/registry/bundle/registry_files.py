@@ -14,6 +14,7 @@ from app.registry.bundle.parts import (
     Rule,
     key_column,
     needed,
+    no_random_uid,
     texts,
 )
 
@@ -48,7 +49,7 @@ REGISTRY_FILES = (
             Column("role", choices=("carer", "trainee", "health_care", "admin"), default="carer"),
             Column("badge_uid"),
         ),
-        VALID_RULE,
+        (*VALID_RULE, no_random_uid("badge_uid")),
         Period(("staff_id",), "valid_from", "valid_to", "daterange"),
         (("provider_id", "(SELECT u.provider_id FROM units u WHERE u.unit_id = s.unit_id)"),),
     ),
@@ -96,7 +97,10 @@ REGISTRY_FILES = (
             Column("valid_to_at", "instant"),
             Column("kind", choices=("uid", "sun"), default="uid"),
         ),
-        (Rule("valid_to_at", "valid_to_at < valid_from_at", "a time not before valid_from_at"),),
+        (
+            Rule("valid_to_at", "valid_to_at < valid_from_at", "a time not before valid_from_at"),
+            no_random_uid("tag_uid"),
+        ),
         Period(("tag_uid", "client_id"), "valid_from_at", "valid_to_at", "tstzrange"),
     ),
     File(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,11 +31,12 @@ class Source:
         member = self._members[name]
         if self._archive is None:
             return Path(member).open("rb")
-        return self._archive.open(str(member))
+        with _refusing(name):
+            return self._archive.open(str(member))
 
     def text(self, name: str) -> str:
         """A small file as text, without byte order mark. Raises UnicodeDecodeError."""
-        with self.open(name) as file:
+        with self.open(name) as file, _refusing(name):
             return file.read().decode("utf-8-sig")
 
     def lines(self, name: str) -> io.TextIOWrapper:
@@ -48,6 +51,15 @@ class Source:
         return Path(member).stat().st_size if self._archive is None else self._archive.getinfo(str(member)).file_size
 
 
+@contextmanager
+def _refusing(name: str) -> Iterator[None]:
+    """What zipfile raises for a damaged, encrypted or oddly packed member is the bundle's fault, not ours."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
+        raise BundleRefused(f"{name} cannot be unpacked: {error}") from error
+
+
 class _Raw(io.RawIOBase):
     """A file of a folder or archive as a raw stream, whatever its own class is."""
 
@@ -58,7 +70,8 @@ class _Raw(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed knows only its Buffer
-        chunk = self._file.read(len(buffer))
+        with _refusing(str(getattr(self._file, "name", ""))):
+            chunk = self._file.read(len(buffer))
         buffer[: len(chunk)] = chunk
         return len(chunk)
 
@@ -78,7 +91,7 @@ def open_bundle(path: Path) -> Iterator[Source]:
         raise BundleRefused(f"there is no bundle at {path}")
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise BundleRefused(f"{path.name} is neither a folder nor a .zip: {error}") from error
     with archive:
         inside = [PurePosixPath(name) for name in archive.namelist() if not name.endswith("/")]
