@@ -45,7 +45,7 @@ from app.months import store
 from app.months.loading import closed_months
 from app.months.presented import ACCOUNT_FIELDS, accounts_fields
 from app.months.reading import explanation
-from app.months.rules.closing import left_open
+from app.months.rules.closing import left_open, run_at
 from app.months.store import AccountPlace
 from app.months.tables import month_accounts
 from app.pipeline_months import close_month, complete_month
@@ -83,10 +83,12 @@ class Totals(Answered):
 
 
 class MonthBody(Answered):
-    """A month: open until its run, then closed for ever. `hash`: of all its accounts and lines, from the run."""
+    """A month: open until its run, then closed for ever. `run_at`: when the run is due, by policy and public holidays;
+    `hash`: of all its accounts and lines, from the run."""
 
     month: str
     state: Literal["open", "closed"]
+    run_at: datetime
     closed_at: datetime | None
     hash: str | None
     accounts: int
@@ -228,6 +230,7 @@ def get_month(request: Request, principal: Annotated[Principal, access(_TOTALS)]
         body = {
             "month": month,
             "state": "closed" if closed else "open",
+            "run_at": run_at(wanted, load_policy_book(connection)),
             "closed_at": closed.at if closed else None,
             "hash": closed.hash if closed else None,
             "accounts": connection.execute(counted).scalar_one(),

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from app.core.localtime import format_instant, month_bounds
 from app.core.month import Month
-from app.evidence.store import Wanted, load_declines, load_planned_visits
+from app.evidence.store import Wanted, among, load_declines, load_planned_visits
 from app.facts import PlannedVisit
 from app.months.rules.forecast import Forecast, forecast
 from app.months.store import StoredAccount
 from app.months.tables import FIGURES
-from app.policies import PolicyBook
+from app.policies import Policy, PolicyBook
+from app.visits.tables import visits
 
 ACCOUNT_FIELDS = (
     "month", "client_id", "provider_id", "unit_id", "district", *FIGURES, "forecast_minutes", "forecast_percent",
@@ -32,10 +33,12 @@ def accounts_fields(
         return
     month = stored[0].account.month
     policy = book.on(month.first_on)
-    plans = _plans_ahead(connection, month, {one.account.client_id for one in stored}, now)
+    clients = {one.account.client_id for one in stored}
+    plans = _plans_ahead(connection, month, clients, now)
+    done = _begun_early(connection, clients, now, policy) if plans else frozenset()
     for one in stored:
         plan = plans.get((one.account.client_id, one.account.provider_id), ())
-        yield account_fields(one, forecast(one.as_result(), plan, (), policy, now))
+        yield account_fields(one, forecast(one.as_result(), plan, done, policy, now))
 
 
 def account_fields(stored: StoredAccount, ahead: Forecast) -> dict[str, Any]:
@@ -74,3 +77,13 @@ def _plans_ahead(
         if (plan.client_id, plan.provider_id, plan.start_at) not in declined:
             found[plan.client_id, plan.provider_id].append(plan)
     return found
+
+
+def _begun_early(connection: Connection, clients: Collection[str], now: datetime, policy: Policy) -> frozenset[str]:
+    """Plans that lie ahead and are carried out already: a visit may begin so much before its plan."""
+    c = visits.c
+    since = now - timedelta(hours=policy.plan_match_h)
+    query = select(c.planned_id).where(
+        among(c.client_id, clients), c.at >= since, c.status.in_(("complete", "declined")), c.planned_id != ""
+    )
+    return frozenset(connection.execute(query).scalars())

@@ -364,11 +364,33 @@ def _shares(_key: PolicyKey, value: Any) -> str:
     for row in value:
         if not isinstance(row, dict) or not {"notice", "percent"} <= set(row) or not set(row) <= known:
             return f"each row has notice, percent and maybe {', '.join(sorted(known - {'notice', 'percent'}))}"
-        if row["notice"] not in ("in_advance", "at_door", "absent"):
-            return "notice is one of in_advance, at_door, absent"
-        if not isinstance(row["percent"], int) or isinstance(row["percent"], bool) or not 0 <= row["percent"] <= 100:
-            return "percent is a whole number from 0 to 100"
+        problem = next((said for name, said in _SHARE_CELLS.items() if not _fits(name, row)), "")
+        if problem:
+            return problem
     return ""
+
+
+_SHARE_CELLS: Mapping[str, str] = {
+    "notice": "notice is one of in_advance, at_door, absent",
+    "percent": "percent is a whole number from 0 to 100",
+    "care_service": "care_service is a text",
+    "absence": "absence is one of hospital, away, dead",
+    "day_from": "day_from and day_to are whole numbers from 1 on, of an absence",
+    "day_to": "day_from and day_to are whole numbers from 1 on, of an absence",
+}
+
+
+def _fits(name: str, row: Mapping[str, Any]) -> bool:
+    value = row.get(name)
+    if name == "notice":
+        return value in ("in_advance", "at_door", "absent")
+    if name == "percent":
+        return type(value) is int and 0 <= value <= 100
+    if name == "care_service":
+        return value is None or isinstance(value, str)
+    if name == "absence":
+        return value in (None, "", "hospital", "away", "dead")
+    return value is None or (type(value) is int and value >= 1 and bool(row.get("absence")))
 
 
 _CHECKS: Mapping[str, Callable[[PolicyKey, Any], str]] = {

@@ -78,7 +78,7 @@ def write_policies(values: Sequence[DatedValue]) -> str:
         if value.valid_from != ALWAYS:
             lines.append(f"valid_from = {value.valid_from.isoformat()}")
         if value.source:
-            lines.append(f"source = {json.dumps(value.source, ensure_ascii=False)}")
+            lines.append(f"source = {_toml(value.source)}")
         lines.append("")
     return "\n".join(lines)
 
@@ -88,4 +88,4 @@ def _toml(value: Any) -> str:
         return "{" + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML, unlike JSON, wants it escaped

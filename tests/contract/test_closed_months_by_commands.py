@@ -182,3 +182,31 @@ def test_a_price_that_is_missing_is_a_finding_until_there_is_one(tmp_path: Path,
     town.put(komgick, tmp_path / "three")
     assert komgick.json("findings") == []
     assert money(komgick, MARCH) == {bo.client: 26000}
+
+
+def test_the_statement_of_a_closed_month_says_what_its_run_did_not_pay(tmp_path: Path, komgick: Komgick) -> None:
+    """Whatever comes later; only what has become of the excess, and of what was held, is told as it stands."""
+    town = MonthBundle()
+    town.prices()
+    bo = town.client("bo", 100)
+    town.visit(bo, THIRD, "10:40")
+    town.visit(bo, "2026-03-02 08:00", "08:30")
+    town.dispute(bo, "2026-03-02")
+    town.put(komgick, tmp_path / "one")
+    komgick("month", "close", MARCH, "--on", "2026-04-06")
+    town.dispute(bo, "2026-03-02", "withdrawn")
+    town.visit(bo, "2026-03-20 08:00", "09:00")
+    town.reason(bo, MARCH, 20, "2026-04-20")
+    town.put(komgick, tmp_path / "two")
+    out = tmp_path / "statement.csv"
+    komgick("billing", "statement", MARCH, "--provider", bo.provider, "--out", str(out))
+    paid, _, unpaid = out.read_text("utf-8").partition("\nclient_id,on,from,")
+    (billed,) = komgick.json("billing", "export", MARCH)[1:]
+    assert f"minutes,{billed['minutes']}\namount_ore,{billed['amount_ore']}\n" in paid
+    rows = [line.split(",")[2:5] for line in unpaid.splitlines()[1:]]
+    assert rows == [
+        ["2026-03-02 08:00", "30", "held"],
+        ["2026-03-03 09:50", "20", "pending"],
+        ["2026-03-03 10:10", "30", "no_reason"],
+    ]
+    assert "Väntade på åtgärd när månaden stängdes" in unpaid

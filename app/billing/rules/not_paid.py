@@ -53,6 +53,10 @@ _HOLDS: dict[str, tuple[str, str]] = {
         "the times had been corrected with a confirmer or the finding resolved",
     ),
 }
+_SINCE = (
+    "Väntade på åtgärd när månaden stängdes; vad som har ändrats sedan dess ersätts som justering i en senare månad.",
+    "Was held when the month closed; what has changed since is paid as an adjustment of a later month.",
+)
 _SINGLE_END = (
     "Hade ersatts om både KOM och GICK hade registrerats, eller den som saknas lagts till.",
     "Would be paid if both KOM and GICK were registered, or the missing one were added.",
@@ -85,7 +89,9 @@ def not_paid(result: AccountResult, visits: Iterable[Visit], book: PolicyBook) -
 
 def _judge(block: Block, visit: Visit | None, reasons: Sequence[ExcessReason], deadline: date) -> tuple[str, str, str]:
     if block.fate == "held":
-        codes = (visit.holds if visit is not None else ()) or ("grade_d",)
+        if visit is None or not (visit.holds or visit.grade == "D"):
+            return "held", *_SINCE
+        codes = visit.holds or ("grade_d",)
         known = [_HOLDS[code] for code in codes if code in _HOLDS] or [_HOLDS["grade_d"]]
         sv, en = (" och ".join(text[0] for text in known), " and ".join(text[1] for text in known))
         return "held", f"Hade ersatts om {sv}.", f"Would be paid if {en}."

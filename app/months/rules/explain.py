@@ -78,6 +78,7 @@ def _told(subject: _Subject) -> JsonObject:
         "steps": _steps(account, subject.policy),
         "rows": rows,
         "sums": _sums(rows),
+        "reason_deadline": reason_deadline(account.month, subject.policy).isoformat(),
         "declines": [_decline(part) for part in subject.result.declines],
         "not_counted": _not_counted(subject),
         "reasons": [_reason(one, account, subject.policy) for one in _reasons(subject)],

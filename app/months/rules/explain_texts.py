@@ -207,6 +207,13 @@ def _summary(told: JsonObject, language: Language) -> list[str]:
     lines = [_answer(told, value, percent, language)]
     if account["excess_minutes"]:
         lines.append(_excess(value, language))
+    if account["unpaid_minutes"]:
+        last = told["reason_deadline"]
+        lines.append(
+            f"Det som inte ersätts hade behövt en orsak, inlämnad senast {last}, och att den godkänns."
+            if language == "sv"
+            else f"What is not paid needs a reason, submitted by {last}, and its approval."
+        )
     if account["held_minutes"]:
         lines.append(
             f"{value['held_minutes']} minuter är inte godtagna och väntar på åtgärd; de ingår inte."
