@@ -146,8 +146,8 @@ def _divide(whole: Path, before: Path, after: Path, late: int) -> tuple[int, set
         header = next(rows)
         kept.write(header)
         held.write(header)
-        for number, row in enumerate(rows):
-            (held if number in withheld else kept).write(row)
+        for number, tap in enumerate(rows):
+            (held if number in withheld else kept).write(tap)
     return count, withheld
 
 
