@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -94,12 +95,19 @@ def listed(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+_BARE_PLUS = re.compile(r" (?=[0-9]{2}:[0-9]{2}$)")
+
+
 def instant_given(text: str) -> datetime | None:
-    """The instant of `from`, `to`, `changed_since`: a plain date is the start of the local day. Invalid."""
+    """The instant of `from`, `to`, `changed_since`: a plain date is the start of the local day. Invalid.
+
+    A blank before the offset is a `+` that the address did not encode.
+    """
     if not text:
         return None
     try:
-        at = instant_of(date.fromisoformat(text)) if len(text) == len("2026-10-05") else parse_instant(text)
+        whole_day = len(text) == len("2026-10-05")
+        at = instant_of(date.fromisoformat(text)) if whole_day else parse_instant(_BARE_PLUS.sub("+", text))
     except (ValueError, OverflowError) as error:
         raise Invalid from error
     if not 1000 < at.year < 9999:

@@ -74,9 +74,15 @@ class PlanBody(Stating):
 
 
 class PlansBody(Stating):
-    """Any number up to 2,000; the same again changes nothing, another content is a new version."""
+    """Any number up to 2,000; the same again changes nothing, another content is a new version. The list alone, without
+    `items` around it, is read too."""
 
     items: Annotated[list[PlanBody], Field(min_length=1, max_length=MOST_PLANS)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _list_alone(cls, said: object) -> object:
+        return {"items": said} if isinstance(said, list) else said
 
     @model_validator(mode="after")
     def _each_once(self) -> PlansBody:

@@ -10,6 +10,7 @@ import json
 import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -53,6 +54,8 @@ STATUS: Mapping[str, int] = {
 """Code -> HTTP status; a code that is not here is 400."""
 
 RETRY_AFTER_S = 2
+MOST_WRONG = 10
+"""So many places of a malformed request are named."""
 
 
 class Unavailable(Refused):
@@ -73,13 +76,21 @@ class HeadUnreadable(Refused):
     code = "head_unreadable"
 
 
-def problem(request: Request, code: str, title: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """The response for a refusal. `title` is the same for every occurrence of the code."""
+def problem(  # noqa: PLR0913 -- what RFC 9457 has
+    request: Request,
+    code: str,
+    title: str,
+    status: int,
+    headers: Mapping[str, str] | None = None,
+    detail: str = "",
+) -> Response:
+    """The response for a refusal. `title` is the same for every occurrence of the code; `detail` says more of this one
+    where more can be said without a value."""
     body = {
         "type": f"urn:komgick:problem:{code}",
         "title": title,
         "status": status,
-        "detail": title,
+        "detail": detail or title,
         "code": code,
         "request_id": getattr(request.state, "request_id", ""),
     }
@@ -102,8 +113,16 @@ def _refused(request: Request, error: Exception) -> Response:
     return problem(request, error.code, _first_line(type(error)), STATUS.get(error.code, 400), waiting)
 
 
-def _invalid(request: Request, _error: Exception) -> Response:
-    return problem(request, "invalid", "The request is not of the documented form.", 422)
+def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 -- Starlette calls this for nothing else
+    wrong = "; ".join(_place_and_rule(one) for one in error.errors()[:MOST_WRONG])
+    return problem(request, "invalid", "The request is not of the documented form.", 422, detail=wrong)
+
+
+def _place_and_rule(wrong: Mapping[str, Any]) -> str:
+    """Where the request breaks which rule, without what stood there: a caller's own name for a member is a value."""
+    place = wrong["loc"][:-1] if wrong["type"] == "extra_forbidden" else wrong["loc"]
+    return f"{'.'.join(str(part) for part in place)}: {wrong['msg']}"
 
 
 def _http(request: Request, error: Exception) -> Response:

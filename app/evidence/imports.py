@@ -205,7 +205,7 @@ def _read_own_policies(run: Run, source: Source) -> list[DatedValue]:
     except Refused as refused:
         run.errors.add(POLICIES, 0, "", "", refused.detail)
     except UnicodeDecodeError:
-        run.errors.add(POLICIES, 0, "", "", "text in UTF-8")
+        run.errors.add(POLICIES, 0, "", "", "it is not text in UTF-8")
     return []
 
 

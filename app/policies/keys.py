@@ -39,6 +39,18 @@ HOLDS = (
     "unconfirmed",
     "too_long",
 )
+MAY_HOLD = (
+    "too_short",
+    "implausible_move",
+    "unordered_second_staff",
+    "no_order",
+    "seq_gap",
+    "foreign_device",
+    "grant_expired",
+    "clock_doubt",
+)
+"""Findings about a visit that hold nothing unless a municipality puts them into its table (DOMAIN.md 2.3). Such a hold
+ends when the finding is resolved."""
 
 
 def _key(name: str, kind: str, value: Any, source: str, text: str, **bounds: Any) -> PolicyKey:
@@ -230,7 +242,7 @@ _KEYS: tuple[PolicyKey, ...] = (
         "Grade B: estimate within so many seconds of the claim; beyond it the estimate is the stamp.",
         most=86_400,
     ),
-    _key("holds", "codes", list(HOLDS), "DOMAIN 2.3", "What holds a visit's minutes.", choices=HOLDS),
+    _key("holds", "codes", list(HOLDS), "DOMAIN 2.3", "What holds a visit's minutes.", choices=(*HOLDS, *MAY_HOLD)),
     _key(
         "holds_until_resolved",
         "codes",

@@ -37,7 +37,7 @@ from app.visits.pairing_flow import (
     judge_corrections,
 )
 from app.visits.queue import Change
-from app.visits.rules.accepted import judged
+from app.visits.rules.accepted import judged, may_hold
 from app.visits.rules.manual_share import unconfirmed_findings
 from app.visits.rules.overlap import overlap_findings
 from app.visits.stretch import MARGIN, Span, merged
@@ -157,7 +157,7 @@ def _judge(draft: Draft, judging: Sequence[Visit], book: PolicyBook) -> None:
     """Stage F: the codes of each visit, and what holds it now."""
     unique = {visit.visit_id: visit for visit in judging}
     about = {visit_id: draft.findings_about(visit_id) for visit_id in unique}
-    holding = [finding.finding_id for its in about.values() for finding in its if finding.holds]
+    holding = [finding.finding_id for its in about.values() for finding in its if may_hold(finding)]
     resolved = {row.finding_id for row in evidence.load_resolutions(draft.connection, holding)} if holding else set()
     for visit_id, visit in unique.items():
         draft.put(judged(visit, about[visit_id], resolved, book))

@@ -38,6 +38,22 @@ def test_the_plan_is_stated_once_however_often_it_is_sent(database: Database, do
     body["items"][0]["staff_id"] = "bo"
     assert door.post("/api/v1/planned-visits", json=body, headers=planner).json()["changed"] == 1
     assert items(door.get("/api/v1/planned-visits?client=c1", headers=planner))[0]["version"] == 2
+    alone = door.post("/api/v1/planned-visits", json=body["items"], headers=planner)
+    assert alone.json() == {"added": 0, "changed": 0, "unchanged": 2}
+
+
+def test_a_malformed_request_is_told_where_it_is_wrong_and_never_what_stood_there(
+    database: Database, door: httpx.Client
+) -> None:
+    planner = machine(database, "scheduling", provider="P1")
+    wrong = [_plan("v1", "c1", "8:05", "8:35", staff_count="Sven Secret", **{"Sven Secret": 1})]
+    answer = door.post("/api/v1/planned-visits", json={"items": wrong}, headers=planner).json()
+    assert answer["detail"].startswith("body.items.0.staff_count: Input should be a valid integer")
+    assert "body.items.0: Extra inputs are not permitted" in answer["detail"]
+    assert "Secret" not in str(answer)
+    asked = door.get("/api/v1/planned-visits?limit=201", headers=planner).json()
+    assert asked["detail"] == "query.limit: Input should be less than or equal to 200"
+    assert asked["title"] == answer["title"]
 
 
 def test_planned_against_executed(database: Database, door: httpx.Client) -> None:

@@ -34,6 +34,10 @@ def test_a_scheduling_system_pulls_its_providers_visits_of_a_day(database: Datab
     assert got[0]["start_at"] == "2026-10-05T06:00:00Z"
     assert got[0]["kom"] == {"device_id": "d1", "seq": 1, "at": "2026-10-05T06:00:00Z"}
     assert items(door.get("/api/v1/visits?to=2026-10-05", headers=own)) == []
+    from_eight = items(door.get("/api/v1/visits?from=2026-10-05T08:00:00%2B02:00", headers=own))
+    assert from_eight == got
+    assert items(door.get("/api/v1/visits?from=2026-10-05T08:00:00+02:00", headers=own)) == from_eight
+    assert items(door.get("/api/v1/visits?from=2026-10-05T08:00:01+02:00", headers=own)) == got[1:]
     assert len(items(door.get("/api/v1/visits", headers=machine(database, "scheduling")))) == 4
 
 

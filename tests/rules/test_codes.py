@@ -17,7 +17,7 @@ from app.evidence.timing import SUN_INVALID
 from app.facts import Finding
 from app.findings.codes import CODES
 from app.findings.texts import _TEXTS, finding_text
-from app.policies import HOLDS
+from app.policies import HOLDS, MAY_HOLD
 from tests.diary import derived, moment, only
 
 RULES = Path(app.__file__).parent
@@ -50,6 +50,7 @@ def test_every_code_has_both_texts_and_no_text_is_without_code() -> None:
 
 def test_what_can_hold_is_what_the_policy_knows() -> None:
     assert {row.code for row in CODES.values() if row.can_hold} == set(HOLDS)
+    assert set(MAY_HOLD) <= set(CODES) - set(HOLDS)
 
 
 @pytest.mark.parametrize("code", sorted(CODES))

@@ -179,6 +179,18 @@ def test_a_resolution_does_not_release_what_must_be_put_right() -> None:
     assert derived(story + f"resolve {finding.finding_id}").visits[0].held
 
 
+def test_a_municipality_may_hold_by_more_until_somebody_has_looked() -> None:
+    story = "policy holds too_short,no_order\n2026-01-05 08:00:00 KOM anna bo\n2026-01-05 08:01:59 GICK anna bo\n"
+    held = derived(story)
+    assert held.visits[0].holds == ("no_order", "too_short")
+    resolved = [f"resolve {only(held, code).finding_id}\n" for code in ("no_order", "too_short")]
+    assert derived(story + resolved[0]).visits[0].holds == ("too_short",)
+    assert derived(story + resolved[0] + resolved[1]).visits[0].accepted
+    built_in = derived(story.partition("\n")[2])
+    assert built_in.visits[0].findings == ("no_order", "too_short")
+    assert built_in.visits[0].accepted
+
+
 def test_above_16_hours_is_held_until_resolved_or_corrected_with_a_confirmer() -> None:
     story = ORDER + "2026-01-05 04:00 KOM anna bo\n2026-01-05 20:00:{} GICK anna bo\n"
     assert not derived(story.format("00")).visits[0].held

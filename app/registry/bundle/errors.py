@@ -19,6 +19,8 @@ class BundleError:
 
     def __str__(self) -> str:
         where = self.file + (f", line {self.line}" if self.line else "") + (f", {self.column}" if self.column else "")
+        if not self.line and not self.value:  # a file as a whole: `expected` says what is wrong with it
+            return f"{where}: {self.expected}"
         return f"{where}: got {self.value!r}, expected {self.expected}"
 
 
