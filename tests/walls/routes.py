@@ -69,9 +69,10 @@ class Call:
             asked["data"] = {"grant_type": "client_credentials", "client_id": "m_nobody", "client_secret": "none"}
         return asked
 
-    def names_ids(self, ids: dict[str, str]) -> bool:
-        """Whether any id goes into the request."""
-        return any(value in str(self.request(ids)) for value in ids.values())
+    @property
+    def gives_csv(self) -> bool:
+        """Whether the description promises CSV."""
+        return "text/csv" in self.operation["responses"].get("200", {}).get("content", {})
 
 
 def calls_of(app: FastAPI) -> list[Call]:

@@ -21,6 +21,7 @@ from app.api.access import Access
 from app.db.callers import Caller
 from app.db.engine import Database
 from app.main import create_app
+from tests.walls.canaries import without_canary
 from tests.walls.routes import Call, calls_of
 from tests.walls.world import World, build, unknown
 
@@ -44,6 +45,11 @@ class Findings:
 @pytest.fixture
 def world(database: Database, tmp_path: Path) -> World:
     return build(database, tmp_path)
+
+
+def test_every_text_column_has_a_canary_of_the_other_side(world: World) -> None:
+    with world.database.transaction(Caller.batch()) as connection:
+        assert without_canary(connection, [*world.canaries(2), "P2"]) == []
 
 
 def test_nothing_of_another_provider_or_district_comes_out_of_any_route(world: World) -> None:
@@ -89,15 +95,22 @@ def _ask_everything(world: World, names: Any, *, reading_only: bool = False) -> 
 
 
 def _ask(world: World, client: TestClient, call: Call, name: str, found: Findings) -> None:
-    answers = {
-        whose: _send(world, client, call, name, ids)
-        for whose, ids in (("foreign", world.ids[2]), ("unknown", unknown()), ("own", world.ids[1]))
-    }
-    found.asked += len(answers)
-    where = f"{name}: {call.method} {call.path}"
     allowed = (
         isinstance(call.declaration, Access) and ROLE_OF.get(name, name.rpartition(" ")[2]) in call.declaration.roles
     )
+    fresh = allowed and call.method != "GET"  # what is let in may end its own credentials
+    requests = {
+        whose: call.request(ids)
+        for whose, ids in (("foreign", world.ids[2]), ("unknown", unknown()), ("own", world.ids[1]))
+    }
+    answers = {whose: _send(world, client, asked, name, fresh=fresh) for whose, asked in requests.items()}
+    if name in BOUND and allowed and call.gives_csv:
+        answers |= {
+            f"{whose} as CSV": _send(world, client, requests[whose], name, fresh=fresh, accept="text/csv")
+            for whose in ("foreign", "own")
+        }
+    found.asked += len(answers)
+    where = f"{name}: {call.method} {call.path}"
     statuses = {whose: answer.status_code for whose, answer in answers.items()}
     if any(status >= 500 for status in statuses.values()) and call.path != "/readyz":
         found.wrong.append(f"{where} breaks: {statuses} {answers['own'].text[:200]}")
@@ -106,11 +119,11 @@ def _ask(world: World, client: TestClient, call: Call, name: str, found: Finding
     if name in BOUND:
         fits = allowed and statuses["own"] < 300
         found.answered += fits
-        if allowed and call.names_ids(world.ids[1]):
+        if allowed and _names_ids(requests["own"], world.ids[1]):
             route = f"{call.method} {call.path}"
             found.by_route[route] = found.by_route.get(route, False) or fits
         found.wrong += _leaks(world, where, answers)
-        named = call.names_ids(world.ids[2])
+        named = _names_ids(requests["foreign"], world.ids[2])
         if named and not _equal(answers["foreign"], answers["unknown"]):
             shown = [answers[whose].text[:300] for whose in ("foreign", "unknown")]
             found.wrong.append(f"{where} tells foreign from unknown: {statuses} {shown}")
@@ -134,14 +147,20 @@ def _equal(one: Any, other: Any) -> bool:
     return (one.status_code, one.content, headers[0]) == (other.status_code, other.content, headers[1])
 
 
-def _send(world: World, client: TestClient, call: Call, name: str, ids: dict[str, str]) -> Any:
+def _names_ids(asked: dict[str, Any], ids: dict[str, str]) -> bool:
+    """Whether any id goes into the request."""
+    said = str(asked)
+    return any(value in said for value in ids.values())
+
+
+def _send(world: World, client: TestClient, asked: dict[str, Any], name: str, *, fresh: bool, accept: str = "") -> Any:
     client.cookies.clear()
-    asked = call.request(ids)
-    if call.method != "GET":
+    if asked["method"] != "GET" and ("/auth/" in asked["url"] or "/oauth/" in asked["url"]):
         with world.database.transaction(Caller.auth()) as connection:
             connection.execute(text("DELETE FROM login_delays"))
-    headers = _headers(world, name, fresh=call.method != "GET")
-    return client.request(**asked, headers={**headers, "x-request-id": "same"})
+    headers = _headers(world, name, fresh=fresh)
+    more = {"accept": accept} if accept else {}
+    return client.request(**asked, headers={**headers, **more, "x-request-id": "same"})
 
 
 def _headers(world: World, name: str, *, fresh: bool) -> dict[str, str]:

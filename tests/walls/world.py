@@ -27,6 +27,7 @@ from app.pipeline_months import complete_month
 from app.visits.tables import visits
 from tests.doors import town
 from tests.flows.bundles import Bundle, write
+from tests.walls.canaries import fill
 
 SIDES = (1, 2)
 
@@ -69,11 +70,15 @@ def build(database: Database, folder: Path) -> World:
         for side in SIDES:
             job = {
                 "import_id": ids[side]["import_id"], "provider_id": f"P{side}", "made_by": f"HEMLIG{side}",
-                "dry_run": False, "state": "done", "created_at": utc_now(),
+                "dry_run": False, "state": "refused", "created_at": utc_now(),
+                "counts": [{"file": f"HEMLIG{side}", "added": 1, "changed": 0, "unchanged": 0}],
+                "errors": [{"file": f"HEMLIG{side}", "line": 1, "column": "", "value": "", "expected": ""}],
             }  # fmt: skip
             connection.execute(insert(import_jobs), job)
     world = World(database, ids, hashes)
     _people(world)
+    with database.transaction(Caller.batch()) as connection:
+        fill(connection, world.ids)
     return world
 
 
@@ -186,14 +191,17 @@ def _statements(ids: dict[str, str], secret: str, day: date) -> Bundle:
                                 "planned_end_at": _at(day, 1030), "notice": "at_door", "noticed_at": _at(day, 1001)}],
         "manual_visits.csv": [staffed | {"manual_id": ids["manual_id"], "start_at": _at(day, 1100),
                                          "end_at": _at(day, 1130), "reason": "other", "note": secret,
-                                         "made_by": ids["staff_id"]}],
+                                         "care_service": secret, "made_by": ids["staff_id"], "approved_by": secret}],
         "corrections.csv": [{"correction_id": ids["correction_id"], "made_at": _at(day, 1200), "kind": "set_times",
                              "kom_device_id": ids["device_id"], "kom_seq": "1", "new_start_at": _at(day, 482),
-                             "reason": "wrong_time", "note": secret, "made_by": ids["staff_id"]}],
+                             "reason": "wrong_time", "note": secret, "made_by": ids["staff_id"],
+                             "approved_by": secret}],
         "disputes.csv": [{"dispute_id": ids["dispute_id"], "client_id": ids["client_id"], "on_date": day.isoformat(),
                           "stated_at": _at(day, 1200), "stated_by": secret, "text": secret}],
         "excess_reasons.csv": [who | {"reason_id": ids["reason_id"], "month": str(Month.of(day)), "minutes": "10",
-                                      "reason": "illness", "note": secret, "submitted_on": day.isoformat()}],
+                                      "reason": "illness", "note": secret, "submitted_on": day.isoformat(),
+                                      "decision": "rejected", "decided_on": day.isoformat(), "decided_by": secret,
+                                      "decision_note": secret}],
         "absences.csv": [{"client_id": ids["client_id"], "from_on": "2026-02-01", "kind": "away",
                           "to_on": "2026-02-02"}],
         "staff_hours.csv": [{"staff_id": ids["staff_id"], "worked_on": day.isoformat(), "kind": "", "minutes": "480"}],
