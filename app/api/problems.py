@@ -76,12 +76,13 @@ class HeadUnreadable(Refused):
     code = "head_unreadable"
 
 
-def problem(  # noqa: PLR0913 -- what RFC 9457 has
+def problem(
     request: Request,
     code: str,
     title: str,
     status: int,
     headers: Mapping[str, str] | None = None,
+    *,
     detail: str = "",
 ) -> Response:
     """The response for a refusal. `title` is the same for every occurrence of the code; `detail` says more of this one
