@@ -164,7 +164,7 @@ class Reader:
         self.rows["outages"].append(Outage(f"outage-{len(self.rows['outages'])}", provider, first, last))
 
     def _policy(self, words: list[Any], options: dict[str, Any]) -> None:
-        value: Any = int(words[1]) if words[1].isdigit() else words[1]
+        value: Any = int(words[1]) if words[1].isdigit() else {"true": True, "false": False}.get(words[1], words[1])
         if "," in words[1] or words[0].startswith("holds"):
             value = [code for code in words[1].split(",") if code != "none"]
         self.policies.append(DatedValue(words[0], value, _day(options["from"]) if "from" in options else ALWAYS))
