@@ -110,7 +110,8 @@ def post_reason(
     key: IdempotencyKey = "",
 ) -> ReasonShown:
     """Give a reason; its day is today, also after the deadline (then it is stored and not paid). The same reason_id
-    again with another content is a new version, until it is decided: 409 after that."""
+    again with another content is a new version, until it is decided: 409 after that. A new version that asks for no
+    more minutes keeps the day on which the reason was submitted."""
     now = utc_now()
     wanted = Month.parse(month)
     if wanted > local_month(now):
@@ -126,11 +127,12 @@ def post_reason(
         before = load_by_id(
             connection, ExcessReason, [said.reason_id], [excess_reasons.c.provider_id == said.provider_id]
         )
-        if before and replace(said, submitted_on=before[0].fact.submitted_on) == before[0].fact:
+        stands = before[0].fact if before else None
+        if stands is not None and replace(said, submitted_on=stands.submitted_on) == stands:
             return
-        if before and before[0].fact.decision != "pending":
+        if stands is not None and stands.decision != "pending":
             raise Conflict
-        yield Saying("reason.give", [said], said.provider_id)
+        yield Saying("reason.give", [said if stands is None else _reworded(said, stands)], said.provider_id)
 
     state(request.app.state.database, speaker(request, principal), prepare, now)
     return _shown(request, principal, said.reason_id)
@@ -184,6 +186,12 @@ def post_decision(
 
     state(request.app.state.database, speaker(request, principal), prepare, now)
     return _shown(request, principal, reason_id)
+
+
+def _reworded(said: ExcessReason, stands: ExcessReason) -> ExcessReason:
+    """A new version of a reason: only the submission date counts, and putting words right is no new submission."""
+    same = said.month == stands.month and said.client_id == stands.client_id
+    return replace(said, submitted_on=stands.submitted_on) if same and said.minutes <= stands.minutes else said
 
 
 def _require_listed(book: PolicyBook, said: ExcessReason) -> None:

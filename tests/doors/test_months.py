@@ -117,7 +117,37 @@ def test_fee_lines_come_page_by_page(database: Database, door: httpx.Client) -> 
     assert seen == whole
 
 
-def test_a_reason_is_given_decided_in_part_and_carried(database: Database, door: httpx.Client) -> None:
+def today(monkeypatch: pytest.MonkeyPatch, on: date) -> None:
+    """Reasons are given on that day."""
+    monkeypatch.setattr("app.api.reasons.utc_now", lambda: at("12:00", on))
+
+
+def test_a_reason_put_in_other_words_keeps_its_day_unless_it_asks_for_more(
+    database: Database, door: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager, route = person(database, "manager", provider="P1"), "/api/v1/months/2026-10/reasons"
+    said: dict[str, Any] = {"reason_id": "x1", "client_id": "c1", "minutes": 30, "reason": "illness"}
+    days = []
+    for on, change in (
+        (date(2026, 11, 20), {}),
+        (date(2026, 12, 5), {"note": "Lunginflammation"}),
+        (date(2026, 12, 6), {"minutes": 25}),
+        (date(2026, 12, 7), {"minutes": 26}),
+    ):
+        today(monkeypatch, on)
+        said |= change
+        given = door.post(route, json=said, headers=manager)
+        assert given.status_code == 201, given.text
+        days.append((given.json()["submitted_on"], given.json()["in_time"], given.json()["version"]))
+    assert days == [
+        ("2026-11-20", True, 1), ("2026-11-20", True, 2), ("2026-11-20", True, 3), ("2026-12-07", False, 4),
+    ]  # fmt: skip
+
+
+def test_a_reason_is_given_decided_in_part_and_carried(
+    database: Database, door: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today(monkeypatch, date(2026, 11, 20))
     for day in range(6, 10):
         start = at("8:00", date(2026, 10, day))
         tapped(database, tap(100 + day * 2, "KOM", "anna", "c1", start),
