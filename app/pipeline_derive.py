@@ -7,6 +7,7 @@ transaction; deriving is a transaction of its own, so that a fault in a rule nev
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -39,12 +40,13 @@ from app.visits.rebuild import Progress, no_progress
 from app.visits.rebuild import rebuild as rebuild_visits
 from app.visits.staging import Difference
 from app.visits.stated import changes_of_statement
+from app.visits.stretch import MARGIN, Span, merged
 from app.visits.tables import visits
 
 log = structlog.get_logger()
 _ALWAYS = (Month(1900, 1), Month(2999, 12))
 DERIVATION_LOCK = 0x4B4F4D4B4F4D
-_AT_ONCE = 500
+_AT_ONCE = 200
 _OTHER, _EVERYTHING = -1, -2
 MANY_TAPS = 5000
 
@@ -71,10 +73,10 @@ def catch_up(database: Database, now: datetime, *, patience_s: float = 10) -> in
             time.sleep(0.05)
         elif done == _EVERYTHING:
             rebuild(database, now, if_wished=True)
-        elif done == 0:
-            return taken
         else:
             taken += done
+            if done < _AT_ONCE:
+                return taken
 
 
 def _drain_once(database: Database, now: datetime) -> int:
@@ -188,12 +190,17 @@ def _all_keys(connection: Connection) -> list[Key]:
 def queue_answers(connection: Connection, answers: Iterable[Answer], now: datetime) -> None:
     """Queue what received uploads touch: pairing of whoever tapped, and what devices said besides."""
     changes: list[Change] = []
+    tapped: dict[str, list[Span]] = defaultdict(list)
     for answer in answers:
         changes += _declined(connection, answer, now)
         changes += _doubted(connection, answer)
-        changes += [Change("staff", tap.staff_id, tap.at, tap.at) for tap in answer.stamped]
+        for tap in answer.stamped:
+            tapped[tap.staff_id].append(Span(tap.at, tap.at))
         if answer.chain_changed:
             changes.append(Change("chain", answer.device_id))
+    for staff_id, spans in tapped.items():
+        # As near as this they would be derived together anyway; so a device's hundred taps wait as one change.
+        changes += [Change("staff", staff_id, span.from_at, span.to_at) for span in merged(spans, MARGIN)]
     queue.enqueue(connection, changes)
 
 

@@ -1,12 +1,15 @@
 """The river flows by itself: what is said at the doors is derived in the background, at once and once a second.
 
-One thread in the served application. Several servers on one database take turns (the derivation's own lock), so it
-does no harm that each has one. A fault in a rule is logged and tried again: no tap is refused for it.
+One thread in the served application. Whoever taps alone is derived at once; while many tap, what comes within a
+second is derived together, because a derivation's own questions cost more than a tap. Several servers on one
+database take turns (the derivation's own lock), so it does no harm that each has one. A fault in a rule is logged and
+tried again: no tap is refused for it.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -18,6 +21,7 @@ from app.api.problems import without_values
 log = structlog.get_logger()
 
 EVERY_S = 1.0
+TOGETHER_S = 1.0
 MOST_PATIENCE_S = 60.0
 DATABASE_PATIENCE_S = 5.0
 
@@ -55,6 +59,7 @@ class Deriver:
         patience = EVERY_S
         while not self._stopping.is_set():
             self._wanted.clear()
+            begun = time.monotonic()
             try:
                 DERIVED.inc(self._catch_up())
             except Exception as error:  # noqa: BLE001 -- the deriver outlives every bug; what failed still waits
@@ -71,3 +76,4 @@ class Deriver:
             else:
                 patience = EVERY_S
                 self._wanted.wait(EVERY_S)
+                self._stopping.wait(begun + TOGETHER_S - time.monotonic())

@@ -13,6 +13,8 @@ from fractions import Fraction
 from typing import Any, TextIO
 
 Row = Mapping[str, Any]
+MOST_STYLED = 500
+"""Rows of a table on a terminal that are drawn with styles; more scroll past anyway."""
 
 
 class Format(StrEnum):
@@ -120,19 +122,38 @@ def cell_text(value: Any) -> str:
 
 
 def _emit_table(rows: list[Row], columns: Sequence[str] | None, out: TextIO) -> None:
+    header = list(columns) if columns is not None else list(rows[0]) if rows else []
+    if out.isatty() and len(rows) <= MOST_STYLED:
+        _emit_styled(rows, header, out)
+        return
+    # A pipe has no width to fold at and no styles, and a city's thousands of rows take rich half a minute.
+    cells = [header, *([" ".join(cell_text(row.get(name)).split("\n")) for name in header] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    right = [_is_numeric(rows, name) for name in header]
+    for row in cells if header else []:
+        aligned = [
+            cell.rjust(width) if numeric else cell.ljust(width)
+            for cell, width, numeric in zip(row, widths, right, strict=True)
+        ]
+        out.write("  ".join(aligned).rstrip() + "\n")
+    out.write(f"{len(rows)} rows\n")
+
+
+def _is_numeric(rows: list[Row], name: str) -> bool:
+    return all(isinstance(row.get(name), int) for row in rows) and bool(rows)
+
+
+def _emit_styled(rows: list[Row], header: list[str], out: TextIO) -> None:
+    """For a person at a terminal: bold heads, cells folded to its width."""
     from rich.console import Console  # noqa: PLC0415 -- JSON and CSV need no rich
     from rich.table import Table  # noqa: PLC0415 -- likewise
 
-    header = list(columns) if columns is not None else list(rows[0]) if rows else []
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in header:
-        numeric = all(isinstance(row.get(name), int) for row in rows) and bool(rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(name, justify="right" if _is_numeric(rows, name) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_escaped(cell_text(row.get(name))) for name in header))
-    # A pipe is not 80 columns wide: nothing is cut there.
-    width = None if out.isatty() else max(200, 24 * len(header))
-    console = Console(file=out, width=width)
+    console = Console(file=out)
     if header:
         console.print(table)
     console.print(f"{len(rows)} rows", style="dim")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -64,6 +64,13 @@ class Draft:
         """Take the stored visits whose `column` has one of the keys and any part of which lies in its stretch."""
         if stretches:
             self._take(store.load_stretches(self.connection, column, stretches))
+
+    def load_reaching(
+        self, points: Sequence[tuple[str, datetime]], far: timedelta, touch: timedelta, retry: timedelta
+    ) -> None:
+        """Take the stored visits that began before an instant and that a tap after it may still meet."""
+        if points:
+            self._take(store.load_reaching(self.connection, points, far, touch, retry))
 
     def _take(self, rows: Iterable[tuple[Visit, str]]) -> None:
         fresh = [(visit, paired) for visit, paired in rows if visit.visit_id not in self.stored]

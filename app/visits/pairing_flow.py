@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from app.core.ids import finding_id as ids_of
+from app.core.localtime import local_date
 from app.evidence import store as evidence
 from app.facts import Correction, Directory, Finding, Tap, Visit
 from app.findings.tables import findings
@@ -20,7 +21,7 @@ from app.visits.rules.corrections import Corrections, restaff, without_effect
 from app.visits.rules.pairing import pair_taps
 from app.visits.rules.stay import Pairing
 from app.visits.rules.visits import visits_of_manual, visits_of_stay
-from app.visits.stretch import BEGINNING, END, MARGIN, Span, closed_before, is_closed, reaches
+from app.visits.stretch import BEGINNING, END, FAR, MARGIN, NEAR, Span, closed_before, is_closed, reaches
 from app.visits.tables import visits
 
 
@@ -81,17 +82,17 @@ def find_stretches(draft: Draft, reader: TapReader, changed: Mapping[str, Span],
     """Pair again what a change within the span of each staff_id may touch; looks further out where it must."""
     found: list[Stretch] = []
     ends = reader.ends(changed.keys())
-    waiting, margin = dict(changed), MARGIN
+    waiting, margin = dict(changed), NEAR
     while waiting:
-        looked_at = {staff_id: span.wider(margin) for staff_id, span in waiting.items()}
+        looked_at = {
+            staff_id: Span(span.wider(margin).from_at, span.wider(max(margin, MARGIN)).to_at)
+            for staff_id, span in waiting.items()
+        }
         draft.load_stretches("paired_staff_id", [(key, span.from_at, span.to_at) for key, span in looked_at.items()])
+        _load_reaching(draft, {staff_id: span.from_at for staff_id, span in looked_at.items()}, book)
         old = {staff_id: reaches(draft.of("paired", staff_id), book) for staff_id in waiting}
         starts = {staff_id: closed_before(span.from_at, old[staff_id]) for staff_id, span in waiting.items()}
-        late = {
-            staff_id
-            for staff_id, span in looked_at.items()
-            if span.from_at > BEGINNING and starts[staff_id] - span.from_at < MARGIN / 2
-        }
+        late = {staff_id for staff_id, span in looked_at.items() if starts[staff_id] < span.from_at}
         wanted = {key: Span(starts[key], span.to_at) for key, span in looked_at.items() if key not in late}
         for look in _pair(reader, wanted, book):
             stretch = _closed(look, waiting[look.staff_id], old[look.staff_id], ends)
@@ -100,6 +101,16 @@ def find_stretches(draft: Draft, reader: TapReader, changed: Mapping[str, Span],
                 del waiting[look.staff_id]
         margin *= 4
     return found
+
+
+def _load_reaching(draft: Draft, from_ats: Mapping[str, datetime], book: PolicyBook) -> None:
+    """The few visits before what is looked at that reach into it (`stretch.reaches`)."""
+    points = [(staff_id, from_at) for staff_id, from_at in from_ats.items() if from_at - BEGINNING > FAR]
+    days = {local_date(at - FAR * part / 4) for _, at in points for part in range(5)}
+    policies = [book.on(day) for day in days]
+    touch = max((max(policy.repeat_s, policy.move_s) for policy in policies), default=0)
+    retry = max((policy.auto_retry_min for policy in policies), default=0)
+    draft.load_reaching(points, FAR, timedelta(seconds=touch), timedelta(minutes=retry))
 
 
 @dataclass(frozen=True, slots=True)

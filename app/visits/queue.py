@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, func, select, text, update
 
 from app.visits.tables import derive_queue
 
@@ -50,18 +50,16 @@ class Change(NamedTuple):
 
 def enqueue(connection: Connection, changes: Iterable[Change]) -> None:
     """Note changes; they are derived by the next `pipeline.catch_up`."""
-    rows = [
-        {
-            "kind": change.kind,
-            "key": change.key,
-            "provider_id": change.provider_id,
-            "from_at": change.from_at,
-            "to_at": change.to_at,
-        }
-        for change in dict.fromkeys(changes)
-    ]
+    rows = list(dict.fromkeys(changes))
     if rows:
-        connection.execute(insert(derive_queue).inline(), rows)
+        connection.execute(_ENQUEUE, dict(zip(Change._fields, map(list, zip(*rows, strict=True)), strict=True)))
+
+
+_ENQUEUE = text(
+    "INSERT INTO derive_queue (kind, key, from_at, to_at, provider_id) SELECT * FROM unnest(CAST(:kind AS text[]),"
+    " CAST(:key AS text[]), CAST(:from_at AS timestamptz[]), CAST(:to_at AS timestamptz[]),"
+    " CAST(:provider_id AS text[]))"
+)
 
 
 class Waiting(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -182,6 +182,25 @@ def load_stretches(
     values = {"keys": keys, "from_ats": from_ats, "to_ats": to_ats}
     unique = {row.visit_id: row for query in _in_stretches(column) for row in connection.execute(query, values)}
     return [(from_row(row), row.paired_staff_id) for row in unique.values()]
+
+
+_REACHING = text(
+    "SELECT v.* FROM unnest(CAST(:keys AS text[]), CAST(:from_ats AS timestamptz[])) AS given (key, from_at)"
+    " JOIN visits v ON v.paired_staff_id = given.key AND v.tapped_at < given.from_at"
+    " AND v.tapped_at >= given.from_at - CAST(:far AS interval) WHERE NOT v.ceased AND (v.kom_at IS NULL"
+    " OR v.gick_at IS NULL OR v.gick_at >= given.from_at - CAST(:touch AS interval)"
+    " OR v.gick_at - v.kom_at <= CAST(:retry AS interval))"
+).columns(*visits.c)
+
+
+def load_reaching(
+    connection: Connection, points: Sequence[tuple[str, datetime]], far: timedelta, touch: timedelta, retry: timedelta
+) -> list[tuple[Visit, str]]:
+    """(visit, paired_staff_id) of the living visits of these staff_ids first tapped before their instant, at most
+    `far`, that a later tap may still meet: without an end, ended at most `touch` before, or at most `retry` long."""
+    keys, from_ats = (list(part) for part in zip(*points, strict=True))
+    values = {"keys": keys, "from_ats": from_ats, "far": far, "touch": touch, "retry": retry}
+    return [(from_row(row), row.paired_staff_id) for row in connection.execute(_REACHING, values)]
 
 
 @cache

@@ -18,7 +18,11 @@ from app.policies import PolicyBook
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 END = datetime.max.replace(tzinfo=UTC)
 MARGIN = timedelta(hours=50)
-"""Looked at on each side first: twice the 24 hours within which two taps may meet, and a little."""
+"""Looked at after a change first: twice the 24 hours within which two taps may meet, and a little."""
+NEAR = timedelta(hours=3)
+"""Looked at before a change first; the few visits before that which reach into it are looked for by themselves."""
+FAR = timedelta(hours=76)
+"""Nothing reaches further: the most that policies allow between KOM and GICK, and a little."""
 
 
 @dataclass(frozen=True, slots=True)

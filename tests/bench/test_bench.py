@@ -1,0 +1,35 @@
+"""The bench runs in miniature, and its JSON has the form that PERFORMANCE's readers rely on. No time is asserted."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.bench import __main__ as bench
+from tests.bench.figures import Figure, as_json, as_table
+from tests.bench.world import MINIATURE
+
+
+def test_the_bench_runs_in_miniature_and_ends_with_one_object_of_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    groups = ["limits", "ingest"]
+    assert bench.main(["--json", *(word for name in groups for word in ("--only", name))], MINIATURE) == 0
+    table, _, last = capsys.readouterr().out.rstrip("\n").rpartition("\n")
+    figures = json.loads(last)
+    for name, figure in figures.items():
+        assert set(figure) == {"value", "unit", "target", "limit", "ratio"}, name
+        assert isinstance(figure["value"], (int, float)), name
+        assert figure["unit"], name
+        assert name in table
+    assert figures["steady_lost"]["value"] == 0
+    assert figures["tap_20_per_request"]["limit"] == figures["floor_tap_20_per_request"]["value"] > 0
+
+
+def test_a_figure_beyond_its_target_is_said_to_miss_it() -> None:
+    slow = Figure("close", 90.0, "s", target=60, limit=30.0)
+    kept = Figure("share", 51.0, "%", target=50, at_least=True)
+    table = as_table([slow, kept]).splitlines()
+    assert "MISSED" in table[1]
+    assert "3" in table[1].split("MISSED")[1]
+    assert "met" in table[2]
+    assert as_json([slow]) == {"close": {"value": 90.0, "unit": "s", "target": 60, "limit": 30.0, "ratio": 3.0}}

@@ -1,0 +1,145 @@
+"""Where the bench works: sizes, a folder of its own, komgick's commands and its server as real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from app.core.settings import Settings
+from app.db.embedded import EmbeddedServer
+from app.db.engine import Database
+from app.db.opening import EMBEDDED_DATABASE
+from tests.bench.machine import Spent, cpu_seconds, run
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured. Times of a city are those of `clients` clients, whatever that is."""
+
+    devices: int
+    singles: int
+    """Taps a device says one a request."""
+    batches: int
+    """Requests of 20, and of 100, a device makes."""
+    connections: int
+    steady_s: int
+    backlog_devices: int
+    backlog_taps: int
+    clients: int
+    fractions: tuple[int, ...]
+    months: tuple[int, ...]
+    months_clients: int
+    reads: int
+    pgbench_s: int
+    divisor: int = 1
+    """By what loops of limits are shortened."""
+    peers: bool = True
+
+
+FULL = Sizes(
+    devices=200, singles=20, batches=2, connections=32, steady_s=300, backlog_devices=400, backlog_taps=80,
+    clients=16000, fractions=(16, 4, 1), months=(1, 3, 12), months_clients=1000, reads=400, pgbench_s=5,
+)  # fmt: skip
+QUICK = Sizes(
+    devices=64, singles=12, batches=1, connections=32, steady_s=10, backlog_devices=400, backlog_taps=10,
+    clients=160, fractions=(4, 2, 1), months=(1, 2), months_clients=40, reads=60, pgbench_s=1, divisor=2,
+)  # fmt: skip
+MINIATURE = Sizes(
+    devices=2, singles=2, batches=1, connections=2, steady_s=1, backlog_devices=2, backlog_taps=4,
+    clients=4, fractions=(2, 1), months=(1, 2), months_clients=3, reads=3, pgbench_s=1, divisor=50, peers=False,
+)  # fmt: skip
+
+
+@dataclass
+class World:
+    """One run of the bench. `limits`: what limits.py measured, by name, for the figures that follow."""
+
+    sizes: Sizes
+    folder: Path
+    limits: dict[str, float] = field(default_factory=dict)
+
+    def komgick(self, data: str, *arguments: str) -> Spent:
+        """A komgick command to its end, with the embedded database under the folder's `data`."""
+        return run([sys.executable, "-m", "app.cli", *arguments], self.environment(data))
+
+    def environment(self, data: str) -> dict[str, str]:
+        """That of a komgick process, without the developer's own settings."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("KOMGICK_")}
+        if "KOMGICK_PG_BINDIR" in os.environ:
+            kept["KOMGICK_PG_BINDIR"] = os.environ["KOMGICK_PG_BINDIR"]
+        root = str(Path(__file__).parents[2])
+        return {**kept, "KOMGICK_DATA": str(self.folder / data), "PYTHONPATH": root}
+
+    @contextmanager
+    def served(self, data: str) -> Iterator[Served]:
+        """A real `komgick serve` on a free port, ended by SIGTERM."""
+        begun = time.monotonic()
+        with (self.folder / f"{data}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "serve", "--port", "0"],
+                stdout=subprocess.PIPE, stderr=log, env=self.environment(data), text=True,
+            )  # fmt: skip
+        assert process.stdout is not None
+        try:
+            said = process.stdout.readline()
+            if not said.startswith("KomGick: http://"):
+                raise RuntimeError(f"komgick serve said {said!r}; see {self.folder / data}.log")
+            host, _, port = said.split("http://")[1].strip().rpartition(":")
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            yield Served(process.pid, host, int(port), time.monotonic() - begun, self.folder / data)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@dataclass
+class Served:
+    """A running server with the embedded database as its child."""
+
+    pid: int
+    host: str
+    port: int
+    started_s: float
+    data: Path
+
+    def cpu_seconds(self) -> float:
+        """Application and database so far."""
+        return cpu_seconds(self.pid)
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """The same database from here; its server is the served process's child and stays so."""
+        url = EmbeddedServer(self.data / "postgres").url(EMBEDDED_DATABASE)
+        opened = Database(url, Settings(data=self.data), passwordless=True)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    def wait_until_derived(self) -> None:
+        """Return when nothing waits to become visits and accounts."""
+        with self._asking() as asking:
+            # A drain removes what it took in the transaction that derives it: an empty queue is a finished one.
+            while asking.execute("SELECT FROM derive_queue WHERE failed = '' LIMIT 1").fetchone() is not None:
+                time.sleep(0.2)
+
+    def count(self, query: str) -> int:
+        """One number out of the database."""
+        with self._asking() as asking:
+            found = asking.execute(query.encode()).fetchone()
+            return int(found[0]) if found else 0
+
+    def _asking(self) -> psycopg.Connection[tuple[Any, ...]]:
+        url = EmbeddedServer(self.data / "postgres").url(EMBEDDED_DATABASE)
+        schema = Settings(data=self.data).db_schema
+        return psycopg.connect(url, autocommit=True, options=f"-c search_path={schema}")
