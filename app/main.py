@@ -52,7 +52,7 @@ from app.core.clock import utc_now
 from app.db.engine import Database
 from app.evidence.flow import Answer, Upload
 from app.evidence.keys import open_keyring
-from app.web import invitation, me, sign_in, tag
+from app.web import demo, invitation, me, sign_in, tag
 from app.web.pages import STATIC
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -83,6 +83,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     alerts.router,
     logs.router,
     health.router,
+    demo.router,
     invitation.router,
     sign_in.router,
     me.router,

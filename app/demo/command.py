@@ -71,6 +71,7 @@ def _run(database: Database, folder: Path, stock: Stock, port: int) -> None:
     from app.db.mark import mark_demo  # noqa: PLC0415 -- likewise
     from app.demo.live import Live  # noqa: PLC0415 -- likewise
     from app.demo.stock import demo_town, write_running_month, write_today  # noqa: PLC0415 -- likewise
+    from app.pipeline_access.demo import make_people  # noqa: PLC0415 -- likewise
 
     _refuse_foreign(database)
     mark_demo(database)
@@ -78,6 +79,7 @@ def _run(database: Database, folder: Path, stock: Stock, port: int) -> None:
     town, now = demo_town(), utc_now()
     running = write_running_month(folder, town, now, stock)
     pipeline.import_bundle(database, write_today(folder, running, now), now=utc_now())
+    make_people(database, utc_now())
     live = Live(database, folder, town, stock, running)
     try:
         run(database, "127.0.0.1", port, live.start)

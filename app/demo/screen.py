@@ -24,11 +24,11 @@ from app.visits.tables import visits
 
 def headline(address: str, data: str, month: Month, client_id: str, provider_id: str) -> str:
     """Ten lines: what to open and what to try."""
-    see = f"--data {data}"
+    see, pages = f"--data {data}", address.replace("127.0.0.1", "localhost")  # a cookie belongs to a name
     return "\n".join(
         [
             f"A town of invented people lives at {address} (this machine only). Ctrl-C ends everything.",
-            f"  open  {address}/api/v1/openapi.json   what machines may ask; /healthz, /readyz, /metrics",
+            f"  open  {pages}/demo   one click signs you in, as any role; {address}/api/v1/openapi.json for machines",
             "Try in another terminal (with deploy/run before it):",
             f"  komgick visits --day {month.last_on:%Y-%m}-01 {see}            what happened on a day",
             f"  komgick findings --month {month} --lang en {see}      what a person must look at",

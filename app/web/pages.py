@@ -23,11 +23,13 @@ STATIC = Path(__file__).parent / "static"
 _HERE = Path(__file__).parent
 
 
-def page(request: Request, screen: str) -> HTMLResponse:
-    """The screen's template in the language asked for: `?lang=` goes before the browser's own."""
+def page(request: Request, screen: str, **values: object) -> HTMLResponse:
+    """The screen's template in the language asked for: `?lang=` goes before the browser's own. `values`: what it shows
+    beside its texts."""
     language = language_of(request)
     other = next(one for one in LANGUAGES if one != language)
-    content = _environment(language).get_template(f"{screen}.html").render(lang=language, other=other, screen=screen)
+    template = _environment(language).get_template(f"{screen}.html")
+    content = template.render(lang=language, other=other, screen=screen, **values)
     return HTMLResponse(content, headers={"Cache-Control": "no-cache", "Vary": "Accept-Language"})
 
 

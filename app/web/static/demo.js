@@ -1,0 +1,3 @@
+import { onLocalhost } from "/static/api.js";
+
+onLocalhost();
