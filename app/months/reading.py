@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, tuple_
 
 from app.core.localtime import month_bounds
 from app.core.month import Month
-from app.facts import Visit
+from app.evidence.store import tap_columns, the_tap
+from app.evidence.tables import taps
+from app.facts import Tap, Visit
 from app.facts.derived import JsonObject
 from app.months.flow import CLIENTS_AT_ONCE, compute_month
 from app.months.loading import Books, Key
@@ -31,7 +33,16 @@ def explanation(connection: Connection, month: Month, client_id: str, provider_i
         raise NotFound(f"{client_id} has no account with {provider_id} in {month}")
     visits = visits_of(connection, month, [client_id])[client_id]
     mine = [visit for visit in visits if visit.provider_id == provider_id]
-    return explain(chain, history, mine, computed.books.book)
+    return explain(chain, history, mine, computed.books.book, _grades_of(connection, mine))
+
+
+def _grades_of(connection: Connection, visits: list[Visit]) -> dict[tuple[str, int], str]:
+    """The grade of every tap of these visits."""
+    keys = [(end.device_id, end.seq) for visit in visits for end in (visit.kom, visit.gick) if end is not None]
+    if not keys:
+        return {}
+    query = select(*tap_columns()).where(tuple_(taps.c.device_id, taps.c.seq).in_(keys), the_tap())
+    return {tap.key: tap.grade for tap in (Tap(*row) for row in connection.execute(query))}
 
 
 def visits_of(connection: Connection, month: Month, clients: list[str]) -> dict[str, list[Visit]]:

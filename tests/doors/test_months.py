@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -99,6 +100,15 @@ def test_the_explanation_is_the_same_for_provider_city_and_command(database: Dat
         told = explanation(connection, OCTOBER, "c1", "P1")
     assert own.json()["sentences"] == city.json()["sentences"] == told["sentences"]
     assert sum(row["minutes"] for row in own.json()["rows"]) == 50
+
+
+def test_the_explanation_has_the_grade_of_each_tap(database: Database, door: httpx.Client) -> None:
+    late = date(2026, 10, 20)
+    kom, gick = tap(900, "KOM", "anna", "c1", at("8:00", late)), tap(901, "GICK", "anna", "c1", at("8:30", late))
+    tapped(database, replace(kom, grade="A"), replace(gick, grade="B"))
+    told = door.get("/api/v1/months/2026-10/accounts/c1/P1/explain", headers=person(database, "city_controller")).json()
+    (row,) = [one for one in told["rows"] if one["on"] == "2026-10-20"]
+    assert [(one["seq"], one["grade"]) for one in row["taps"]] == [(900, "A"), (901, "B")]
 
 
 def test_fee_lines_come_page_by_page(database: Database, door: httpx.Client) -> None:

@@ -156,3 +156,15 @@ def test_the_explanation_sums_to_the_account_open_or_closed(seed: int) -> None:
         for part in parts
     )
     assert account["settled_minutes"] == sums["free"] + data["carried_in"]["minutes"] + account["adjustment_minutes"]
+
+
+def test_each_tap_has_its_own_grade_and_what_was_said_by_hand_is_named() -> None:
+    tapped = visit("v", "2017-03-05 08:00", 30, grade="B", source="corrected")
+    by_hand = visit("m", "2017-03-06 08:00", 30, grade="C", kom=None, gick=None, manual_id="m1", source="manual")
+    one = case([tapped, by_hand], orders=(order("2017-03-01", None, 1200),))
+    data = explain(one.chain(MARCH), one.history, [tapped, by_hand], one.policies, {("phone1", 1): "A"})
+    assert [tap["grade"] for tap in data["rows"][0]["taps"]] == ["A", "B"]
+    assert data["rows"][0]["en"].endswith(
+        "within the ceiling: paid [KOM 08:00 phone1/1 (grade A); GICK 08:30 phone1/2 (grade B); corrected]."
+    )
+    assert data["rows"][1]["sv"].endswith("inom taket: ersätts [registrerat för hand m1].")

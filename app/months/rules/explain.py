@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time
+from types import MappingProxyType
 
 from app.core.localtime import local_rfc3339, local_time
 from app.facts.accounts import AccountResult, Adjustment, Block, DeclinePart, epoch_minute
@@ -21,6 +22,9 @@ from app.months.rules.closing import difference
 from app.months.rules.reasons import approved_minutes, as_it_stands, ledger_as_it_stands, reason_deadline
 from app.policies import Policy, PolicyBook
 
+Grades = Mapping[tuple[str, int], str]
+"""(device_id, seq) -> how well the tap's time is proved."""
+NO_GRADES: Grades = MappingProxyType({})
 COUNTED = ("free", "approved", "pending", "unpaid")
 
 
@@ -35,11 +39,15 @@ class _Subject:
     differences: tuple[Adjustment, ...]
     policy: Policy
     is_frozen: bool
+    grades: Grades
 
 
-def explain(chain: Chain, history: History, visits: Iterable[Visit], book: PolicyBook) -> JsonObject:
+def explain(
+    chain: Chain, history: History, visits: Iterable[Visit], book: PolicyBook, grades: Grades = NO_GRADES
+) -> JsonObject:
     """The explanation of `chain.result`'s account as JSON data. `visits` are the client's with the provider in the
-    month, all statuses and roles: those that do not count are named with the reason."""
+    month, all statuses and roles: those that do not count are named with the reason. `grades` are those of the taps;
+    a tap that is not among them has its visit's, the weaker of both ends'."""
     result = chain.result
     month = result.account.month
     frozen = history.get(month)
@@ -53,6 +61,7 @@ def explain(chain: Chain, history: History, visits: Iterable[Visit], book: Polic
         differences=tuple(part for origin in changed if _says(part := difference(origin, history))),
         policy=book.on(month.first_on),
         is_frozen=frozen is not None,
+        grades=grades,
     )
     told = _told(subject)
     told["sentences"] = {language: texts.sentences(told, language) for language in texts.LANGUAGES}
@@ -150,7 +159,7 @@ def _row(block: Block, subject: _Subject) -> JsonObject:
         "holds": holds,
         "cuts": _cuts(block, visit, subject.policy),
         "is_shared": block.share is not None,
-        "taps": _taps(visit),
+        "taps": _taps(visit, subject.grades),
         "manual_id": visit.manual_id if visit is not None else "",
         "source": visit.source if visit is not None else None,
         "grade": visit.grade if visit is not None else None,
@@ -184,12 +193,18 @@ def _cut_why(at: time, policy: Policy) -> str:
     return "band" if at in (policy.night_from, policy.night_to) else "limit"
 
 
-def _taps(visit: Visit | None) -> list[JsonObject]:
+def _taps(visit: Visit | None, grades: Grades) -> list[JsonObject]:
     if visit is None:
         return []
     ends: Sequence[tuple[str, TapRef | None]] = (("KOM", visit.kom), ("GICK", visit.gick))
     return [
-        {"act": act, "device_id": tap.device_id, "seq": tap.seq, "at": local_rfc3339(tap.at), "grade": visit.grade}
+        {
+            "act": act,
+            "device_id": tap.device_id,
+            "seq": tap.seq,
+            "at": local_rfc3339(tap.at),
+            "grade": grades.get((tap.device_id, tap.seq), visit.grade),
+        }
         for act, tap in ends
         if tap is not None
     ]
@@ -234,7 +249,7 @@ def _not_counted(subject: _Subject) -> list[JsonObject]:
             "visit_id": visit.visit_id,
             "at": local_rfc3339(visit.at),
             "why": _why_not(visit),
-            "taps": _taps(visit),
+            "taps": _taps(visit, subject.grades),
             "findings": list(visit.findings),
         }
         rows.append(row | {language: texts.not_counted(row, language) for language in texts.LANGUAGES})

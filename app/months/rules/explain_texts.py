@@ -266,11 +266,16 @@ def _fate(facts: JsonObject, index: int) -> str:
 
 
 def _tap_words(facts: JsonObject, index: int) -> str:
-    taps = [
+    """What a row rests on: its taps, what was registered by hand, whether it was corrected."""
+    words = [
         f"{tap['act']} {_clock(tap['at'])} {tap['device_id']}/{tap['seq']} ({('grad', 'grade')[index]} {tap['grade']})"
         for tap in facts["taps"]
     ]
-    return f" [{'; '.join(taps)}]" if taps else ""
+    if facts.get("manual_id"):
+        words.append(f"{('registrerat för hand', 'registered by hand')[index]} {facts['manual_id']}")
+    if facts.get("source") == "corrected":
+        words.append(("rättat", "corrected")[index])
+    return f" [{'; '.join(words)}]" if words else ""
 
 
 def _clock(instant: str) -> str:
