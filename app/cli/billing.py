@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +26,7 @@ class FileFormat(StrEnum):
     XLSX = "xlsx"
 
 
-FileOption = Annotated[FileFormat, typer.Option("--format", help="csv, json, or xlsx (with --out).")]
+FileOption = Annotated[FileFormat, typer.Option("--format", help="csv, json or xlsx.")]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="F", help="Write to this file instead of stdout.")]
 
 
@@ -46,6 +47,8 @@ def export(
     from app.pipeline_months import complete_month  # noqa: PLC0415 -- likewise
 
     wanted = month_of(m)
+    if fmt is FileFormat.XLSX and out is None and sys.stdout.isatty():
+        raise typer.BadParameter("a spreadsheet needs --out FILE.xlsx, or a pipe", param_hint="--format")
     with opened(data) as database:
         complete_month(database, wanted, utc_now())
         with database.transaction(Caller.batch(), read_only=True) as connection:
@@ -53,9 +56,7 @@ def export(
             conditions = [c.month_on == wanted.first_on, *([c.provider_id == provider] if provider else [])]
             lines = load_lines(connection, *conditions)
     if fmt is FileFormat.XLSX:
-        if out is None:
-            raise typer.BadParameter("a spreadsheet needs --out FILE.xlsx", param_hint="--format")
-        with out.open("wb") as file:
+        with out.open("wb") if out is not None else nullcontext(sys.stdout.buffer) as file:
             write_lines_xlsx(lines, file)
         return
     write = write_lines_csv if fmt is FileFormat.CSV else write_lines_json

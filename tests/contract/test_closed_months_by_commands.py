@@ -5,6 +5,10 @@ Ordered 100 (ceiling 110) unless said otherwise; one visit on 3 March. Worked ou
 
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -210,3 +214,17 @@ def test_the_statement_of_a_closed_month_says_what_its_run_did_not_pay(tmp_path:
         ["2026-03-03 10:10", "30", "no_reason"],
     ]
     assert "Väntade på åtgärd när månaden stängdes" in unpaid
+
+
+def test_the_months_lines_come_as_a_spreadsheet_through_a_pipe(
+    tmp_path: Path, komgick: Komgick, cli_environment: Mapping[str, str]
+) -> None:
+    town = MonthBundle()
+    town.prices()
+    bo = town.client("bo", 600)
+    town.visit(bo, THIRD, "08:30")
+    town.put(komgick, tmp_path / "one")
+    command = [sys.executable, "-m", "app.cli", "billing", "export", MARCH, "--format", "xlsx"]
+    done = subprocess.run(command, env=dict(cli_environment), capture_output=True, check=True)
+    with zipfile.ZipFile(io.BytesIO(done.stdout)) as book:
+        assert b"P-bo" in book.read("xl/sharedStrings.xml")

@@ -311,6 +311,8 @@ def test_unit_and_district_are_the_orders_on_its_last_day() -> None:
     assert (one.unit_id, one.district) == ("new", "south")
     stays = (stay("a", "2017-03-01 08:00", 30, unit_id="u1"), stay("b", "2017-03-01 10:00", 31, unit_id="u2"))
     assert account("2017-03", stays=stays).account.unit_id == "u2"
+    without = account("2017-03", stays=stays, orders=(order("2017-01-01", None, 100, unit_id="", district="north"),))
+    assert (without.account.unit_id, without.account.district) == ("u2", "north")
 
 
 def test_an_account_exists_with_an_order_day_a_visit_a_decline_or_a_reason() -> None:

@@ -138,7 +138,7 @@ def _line(draft: _Draft, given: LineInput) -> BillingLine:
         origin_month=draft.origin,
         client_id=account.client_id,
         provider_id=account.provider_id,
-        unit_id=order.unit_id if order else account.unit_id,
+        unit_id=(order.unit_id if order else "") or account.unit_id,
         district=item.district,
         order_id=item.order_id,
         cost_code=item.cost_code,

@@ -140,19 +140,23 @@ def _at_close(data: AccountInput, now: OrderedTime, policy: Policy) -> tuple[int
 
 
 def _unit_and_district(data: AccountInput, now: OrderedTime, setting: Setting) -> tuple[str, str]:
-    """The order's on its last day in the month (of several the last begun), else the unit that executed most."""
-    for orders in reversed(now.orders_by_day):
-        if orders:
-            return orders[-1].unit_id, orders[-1].district
-    if data.at_close is not None and data.at_close.order_days:
-        return data.at_close.account.unit_id, data.at_close.account.district
+    """The order's on its last day in the month (of several the last begun); where it names no unit, or there is none,
+    the unit that executed most."""
+    unit_id, district = "", ""
+    last = next((orders[-1] for orders in reversed(now.orders_by_day) if orders), None)
+    if last is not None:
+        unit_id, district = last.unit_id, last.district
+    elif data.at_close is not None and data.at_close.order_days:
+        unit_id, district = data.at_close.account.unit_id, data.at_close.account.district
+    if unit_id:
+        return unit_id, district
     minutes: dict[str, int] = {}
     for block in blocks_of_stays(data.stays, setting):
         gained = block.minutes if block.fate == "free" else 0
         minutes[block.unit_id] = minutes.get(block.unit_id, 0) + gained
-    if not minutes:
-        return "", ""
-    return min(minutes, key=lambda unit_id: (-minutes[unit_id], unit_id)), ""
+    if minutes:
+        unit_id = min(minutes, key=lambda one: (-minutes[one], one))
+    return unit_id, district
 
 
 def _account(
