@@ -22,19 +22,25 @@ fi
 
 install -D -m 0644 "$here/60-komgick-nfc.rules" "$root/etc/udev/rules.d/60-komgick-nfc.rules"
 install -D -m 0644 "$here/blacklist-komgick-nfc.conf" "$root/etc/modprobe.d/blacklist-komgick-nfc.conf"
+install -D -m 0644 "$here/60-komgick-pcscd.rules" "$root/etc/polkit-1/rules.d/60-komgick-pcscd.rules"
 install -D -m 0644 "$here/komgick-agent.service" "$root/etc/systemd/system/komgick-agent.service"
 if [ ! -e "$root/etc/komgick/agent.toml" ]; then
     install -D -m 0644 "$here/agent.toml.example" "$root/etc/komgick/agent.toml"
 fi
 [ -z "$root" ] || exit 0
 
+extras=agent
 apt-get install -y --no-install-recommends python3 python3-venv libusb-1.0-0
+if grep -q '^[^#]*pcsc:' /etc/komgick/agent.toml; then # a reader that nfcpy cannot drive: run this again after adding one
+    extras=agent,pcsc
+    apt-get install -y --no-install-recommends pcscd libccid swig libpcsclite-dev gcc libc6-dev python3-dev
+fi
 getent group plugdev >/dev/null || groupadd --system plugdev
 getent passwd komgick-agent >/dev/null ||
     useradd --system --user-group --home-dir /var/lib/komgick-agent --shell /usr/sbin/nologin komgick-agent
 install -d -o komgick-agent -g komgick-agent -m 0700 /var/lib/komgick-agent
 [ -x /opt/komgick-agent/bin/python ] || python3 -m venv /opt/komgick-agent
-/opt/komgick-agent/bin/pip install --upgrade "$source[agent]"
+/opt/komgick-agent/bin/pip install --upgrade "$source[$extras]"
 
 # A loaded kernel driver holds the reader until it is unloaded; one that is not loaded is no fault.
 for module in pn533_usb pn532_uart pn533 port100 nfc; do

@@ -16,6 +16,7 @@ def test_the_installer_lays_every_file_in_its_place_and_keeps_the_set_up_of_the_
     assert laid == {
         "etc/udev/rules.d/60-komgick-nfc.rules", "etc/modprobe.d/blacklist-komgick-nfc.conf",
         "etc/systemd/system/komgick-agent.service", "etc/komgick/agent.toml",
+        "etc/polkit-1/rules.d/60-komgick-pcscd.rules",
     }  # fmt: skip
     config = tmp_path / "etc/komgick/agent.toml"
     config.write_text('staff = "s_9"\n')
