@@ -111,7 +111,7 @@ def _refuse_bombs(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise BundleRefused("a .zip of a bundle") from error
     if size > LARGEST_UNPACKED:
         raise BundleRefused("at most 2 GiB unpacked")

@@ -196,11 +196,11 @@ def _thumbprint_of(public_jwk: str) -> str:
 
 
 def device_state(row: Any) -> str:
-    """`imported`, `invited`, `pending`, `active` or `revoked`."""
+    """`imported` (without a key of its own here), `invited`, `pending`, `active` or `revoked`."""
     if row.revoked_at is not None:
         return "revoked"
     if not row.public_jwk:
-        return "imported" if row.kind == "imported" else "invited"
+        return "invited" if row.kind != "imported" and row.enrolled_at is None else "imported"
     return "pending" if row.enrolled_at is None else "active"
 
 

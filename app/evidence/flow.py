@@ -161,16 +161,18 @@ def _sort_out(
             if seq is not None and seq <= max(session.head.head_seq, progress.top) and not progress.holds(seq):
                 rows.rejected_seqs.append((device.device_id, seq, device.provider_id, now))
                 progress.hashes.setdefault(seq, set())
+                session.answer.chain_changed = True
             continue
+        held = progress.holds(item.seq)
         contents = progress.hashes.setdefault(item.seq, set())
         contents |= old.get((device.device_id, item.seq), set())
         if item.hash in contents:
             session.results.append({"seq": item.seq, "status": "duplicate", "findings": []})
             continue
         session.results.append(_stored(session, item, fork=bool(contents)))
+        session.answer.chain_changed |= held  # a fork, or a number that was rejected or voided and came after all
         if contents:
             rows.forks.append((device.device_id, item.seq, device.provider_id))
-            session.answer.chain_changed = True
         contents.add(item.hash)
         session.new.append(item)
         _row_of(session, item, progress, rows, now)

@@ -1,4 +1,4 @@
-"""What a device's stored chain says about itself: forks, voids, open gaps, broken links."""
+"""What a device's stored chain says about itself: forks, voids, open gaps, broken links, rejected input."""
 
 from __future__ import annotations
 
@@ -48,6 +48,15 @@ _BREAKS = text(
     ) GROUP BY n.seq ORDER BY n.seq
     """
 )
+_REJECTED = text(
+    """
+    SELECT j.seq, j.received_at AS at FROM rejected_seqs j WHERE j.device_id = :device_id AND NOT EXISTS (
+        SELECT FROM taps t WHERE t.device_id = j.device_id AND t.seq = j.seq
+        UNION ALL SELECT FROM voids v WHERE v.device_id = j.device_id AND v.seq = j.seq
+        UNION ALL SELECT FROM device_statements s WHERE s.device_id = j.device_id AND s.seq = j.seq
+    ) ORDER BY j.seq
+    """
+)
 _PROVIDERS = text("SELECT coalesce(provider_id, '') FROM devices WHERE device_id = :device_id")
 _SIGNING = text("SELECT DISTINCT device_id FROM heads ORDER BY device_id")
 
@@ -62,11 +71,12 @@ def chain_report(connection: Connection, device_id: str) -> ChainReport:
         voids=tuple((row.from_seq, row.to_seq, row.cause, row.at) for row in connection.execute(_VOIDS, values)),
         gaps=tuple((row.first, row.last, row.at) for row in connection.execute(_GAPS, values)),
         breaks=tuple((row.seq, row.at) for row in connection.execute(_BREAKS, values)),
+        rejected=tuple((row.seq, row.at) for row in connection.execute(_REJECTED, values)),
     )
 
 
 def findings_of_device(connection: Connection, device_id: str) -> tuple[Finding, ...]:
-    """The findings about a device's chain: `seq_gap`, `seq_fork`, `chain_broken`; step `device` of the derivation."""
+    """The findings about a device's chain (`chain.device_findings`); step `device` of the derivation."""
     return device_findings(chain_report(connection, device_id))
 
 

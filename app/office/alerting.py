@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, exists, func, or_, select
+from sqlalchemy import Connection, case, exists, func, or_, select
 
 from app.core.ids import digest_text
 from app.core.localtime import local_date, local_text
@@ -81,7 +81,9 @@ def _absent(connection: Connection, now: datetime) -> Iterator[dict[str, Any]]:
 
 def _silent(connection: Connection, now: datetime) -> Iterator[dict[str, Any]]:
     last = select(func.max(heads.c.received_at)).where(heads.c.device_id == devices.c.device_id).scalar_subquery()
-    heard = select(devices.c.device_id, devices.c.provider_id, last.label("at")).where(
+    # One that has a key and never said anything is silent since it was confirmed.
+    since = func.coalesce(last, case((devices.c.public_jwk != "", devices.c.enrolled_at)))
+    heard = select(devices.c.device_id, devices.c.provider_id, since.label("at")).where(
         devices.c.revoked_at.is_(None), devices.c.enrolled_at.is_not(None), devices.c.provider_id.is_not(None)
     )
     found = heard.subquery()

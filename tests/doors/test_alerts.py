@@ -21,8 +21,10 @@ from app.db.engine import Database
 from app.evidence.store import append
 from app.evidence.tables import heads
 from app.facts import Decline, PlannedVisit
+from app.office.alerting import alerts_now
 from app.office.tables import alerts
 from app.pipeline_derive import catch_up
+from app.policies import PolicyBook
 from app.registry.tables import devices, units
 from app.visits import queue
 from app.visits.stated import changes_of_statement
@@ -137,6 +139,20 @@ def test_nobody_opens_and_a_device_falls_silent(town: Database) -> None:
         assert items(door.get("/api/v1/alerts", headers=machine(town, "scheduling", provider="P2"))) == []
         english = items(door.get("/api/v1/alerts?lang=en&limit=1", headers=machine(town, "scheduling")))
         assert str(english[0]["text"]).startswith("Nobody opened")
+
+
+def test_a_device_that_never_spoke_is_silent_a_day_after_it_was_confirmed_and_an_imported_one_never(
+    town: Database,
+) -> None:
+    now = utc_now()
+    rows = [
+        {"device_id": name, "provider_id": "P1", "kind": "reader", "enrolled_at": now - timedelta(hours=hours),
+         "public_jwk": jwk}
+        for name, hours, jwk in (("d_mute", 25, "{}"), ("d_new", 23, "{}"), ("d_told", 25, ""))
+    ]  # fmt: skip
+    with town.transaction(Caller.batch()) as connection:
+        connection.execute(insert(devices), rows)
+        assert [one["about"] for one in alerts_now(connection, now, PolicyBook.built_in())] == ["d_mute"]
 
 
 def test_an_alert_goes_by_e_mail(town: Database) -> None:

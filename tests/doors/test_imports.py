@@ -76,6 +76,8 @@ def test_what_is_no_bundle_is_refused_at_once(database: Database, door: httpx.Cl
     whole = _zip(planned_visits=(PLAN + ROW.format("P1")) * 50)
     for damaged in (whole[:60] + b"\xff\xff" + whole[62:], whole.replace(b"PK\x03\x04", b"PK\x03\x05"), whole[:-30]):
         assert _send(door, b"PK\x03\x04" + damaged[4:], own)["state"] == "refused", "its own fault, not the server's"
+    endless = _zip(planned_visits=PLAN + "v" * 9_000_000)
+    assert _send(door, endless, own)["state"] == "refused", "a line without end"
     too_much = door.post("/api/v1/imports", content=b"PK\x03\x04" + bytes(21 * 1024 * 1024), headers=own)
     assert too_much.status_code == 413
 

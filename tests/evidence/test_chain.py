@@ -60,6 +60,7 @@ def test_findings_say_which_numbers_and_never_twice() -> None:
         voids=((2, 3, "storage_lost", START),),
         gaps=((7, 8, START),),
         breaks=((9, START),),
+        rejected=((11, START),),
     )
     made = device_findings(report)
     assert [(f.code, f.taps, f.provider_id, f.holds) for f in made] == [
@@ -67,5 +68,6 @@ def test_findings_say_which_numbers_and_never_twice() -> None:
         ("seq_gap", (("d_1", 2),), "p_1", False),
         ("seq_gap", (("d_1", 9),), "p_1", False),
         ("chain_broken", (("d_1", 9),), "p_1", False),
+        ("rejected_input", (("d_1", 11),), "p_1", False),
     ]
-    assert len({f.finding_id for f in made}) == 4
+    assert len({f.finding_id for f in made}) == 5

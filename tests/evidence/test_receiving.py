@@ -155,8 +155,12 @@ def test_ill_signed_and_unreadable_items_are_kept_and_count_as_received(database
     assert [(why, bytes(item)) for why, item in kept] == [
         ("bad_signature", forged.encode()), ("unreadable", strange.encode()), ("unreadable", b"inte en jws\x00"),
     ]  # fmt: skip
+    assert answer.chain_changed
+    assert findings(database) == [("rejected_input", seq) for seq in (2, 3, 4)]
     [answer] = receive(database, device.upload([junk]), now=device.at)
     assert answer.body["results"][0]["status"] == "stored", "a number once rejected can still come well"
+    assert answer.chain_changed
+    assert findings(database) == [("rejected_input", 2), ("rejected_input", 3)]
 
 
 def test_another_devices_statement_is_rejected_input(database: Database) -> None:

@@ -128,7 +128,8 @@ class ChainReport:
 
     `forks`: (seq, time of the earliest content). `voids`: (from, to, cause, time). `gaps`: (from, to, time of the
     statement after it), open now. `breaks`: (seq, time) whose `prev` is the hash of no known content of the number
-    before it; also a head's `head_hash`, as the number after its `head_seq`.
+    before it; also a head's `head_hash`, as the number after its `head_seq`. `rejected`: (seq, time received) of
+    numbers that only ever came as something nobody can read or nobody signed.
     """
 
     device_id: str
@@ -137,10 +138,14 @@ class ChainReport:
     voids: tuple[tuple[int, int, str, datetime], ...] = ()
     gaps: tuple[tuple[int, int, datetime], ...] = ()
     breaks: tuple[tuple[int, datetime], ...] = ()
+    rejected: tuple[tuple[int, datetime], ...] = ()
 
 
 def device_findings(report: ChainReport) -> tuple[Finding, ...]:
-    """Findings `seq_fork`, `seq_gap` (voided and open ones) and `chain_broken` of one device. None of them holds."""
+    """Findings `seq_fork`, `seq_gap` (voided and open ones), `chain_broken` and `rejected_input` of one device.
+
+    None of them holds.
+    """
     made = [_finding(report, "seq_fork", at, (("seq", str(seq)),), seq) for seq, at in report.forks]
     for first, last, cause, at in report.voids:
         facts = (("from_seq", str(first)), ("to_seq", str(last)), ("cause", cause))
@@ -148,6 +153,7 @@ def device_findings(report: ChainReport) -> tuple[Finding, ...]:
     for first, last, at in report.gaps:
         made.append(_finding(report, "seq_gap", at, (("from_seq", str(first)), ("to_seq", str(last))), last + 1))
     made += [_finding(report, "chain_broken", at, (("seq", str(seq)),), seq) for seq, at in report.breaks]
+    made += [_finding(report, "rejected_input", at, (("seq", str(seq)),), seq) for seq, at in report.rejected]
     return tuple({finding.finding_id: finding for finding in made}.values())
 
 

@@ -17,6 +17,9 @@ from app.refusals import BundleRefused
 # What operating systems leave in folders and archives.
 _DEBRIS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 
+LONGEST_LINE = 8 * 1024 * 1024
+"""A file without line ends must not fill the memory."""
+
 
 @dataclass(slots=True)
 class Source:
@@ -65,13 +68,19 @@ class _Raw(io.RawIOBase):
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self._since_newline = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed knows only its Buffer
-        with _refusing(str(getattr(self._file, "name", ""))):
+        name = str(getattr(self._file, "name", ""))
+        with _refusing(name):
             chunk = self._file.read(len(buffer))
+        newline = chunk.rfind(b"\n")
+        self._since_newline = len(chunk) - newline - 1 if newline >= 0 else self._since_newline + len(chunk)
+        if self._since_newline > LONGEST_LINE:
+            raise BundleRefused(f"{Path(name).name} holds a line of more than {LONGEST_LINE} bytes")
         buffer[: len(chunk)] = chunk
         return len(chunk)
 
