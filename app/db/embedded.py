@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 
@@ -76,7 +77,7 @@ class EmbeddedServer:
 
     def url(self, database: str = "postgres") -> str:
         """The owner's URL of a database on this server."""
-        return f"postgresql://{OWNER}@/{database}?host={self.socket}"
+        return f"postgresql://{OWNER}@/{database}?host={quote(str(self.socket))}"
 
     def start(self, timeout_s: float = 120) -> EmbeddedServer:
         """Start the server, or wait for and share the one that runs. DatabaseUnfit with the server's last words."""
@@ -119,9 +120,12 @@ class EmbeddedServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         recorded = self.folder / "socket_at"
-        if len(os.fsencode(self.folder / "s")) > _LONGEST_SOCKET_FOLDER and not self.socket.is_dir():
+        beside = os.fsencode(self.folder / "s")
+        # A comma parts hosts for libpq, and nothing escapes it.
+        unfit = len(beside) > _LONGEST_SOCKET_FOLDER or b"," in beside
+        if unfit and not self.socket.is_dir():
             recorded.unlink(missing_ok=True)
-        if len(os.fsencode(self.folder / "s")) > _LONGEST_SOCKET_FOLDER and not recorded.exists():
+        if unfit and not recorded.exists():
             short = tempfile.mkdtemp(prefix="komgick-", dir="/tmp")  # TMPDIR itself may be long
             partly = self.folder / f"socket_at.{os.getpid()}"
             partly.write_text(short, encoding="utf-8")
@@ -186,7 +190,8 @@ class EmbeddedServer:
 
         PR_SET_PDEATHSIG fires when the *thread* that forked ends, so a passing worker thread must not be the parent.
         """
-        options = {**self.options, "unix_socket_directories": str(self.socket)}
+        listed = '"{}"'.format(str(self.socket).replace('"', '""'))  # one of a list
+        options = {**self.options, "unix_socket_directories": listed}
         command = [str(self.bindir / "postgres"), "-D", str(self.cluster)]
         command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         started: list[subprocess.Popen[bytes]] = []

@@ -18,14 +18,13 @@ from time import sleep
 
 import pytest
 
-from device_agent.clock import SystemClock
 from device_agent.keys import NOTHING_BEFORE, BadSignature, DeviceKey, payload_of, statement_hash, verify
 from device_agent.mark import Mark, MarkFile
 from device_agent.outbox import FILE_NAME, NotStored, Outbox
-from device_agent.recovery import Recovered, open_outbox
 from device_agent.sender import Sender
 from tests.agent.conftest import tap
 from tests.agent.server import TapServer
+from tests.agent.torn import damage, grown, reopen, statements
 
 WRITER = """
 import sys
@@ -39,14 +38,6 @@ while True:
     stored = outbox.append("tap", {"act": "KOM", "tag": {"uid": "04A1B2C3D4E580"}}, SystemClock().now())
     print(stored.seq, stored.hash, flush=True)
 """
-
-
-def reopen(data: Path, key: DeviceKey) -> Recovered:
-    return open_outbox(data, key, "d_test", SystemClock())
-
-
-def statements(outbox: Outbox) -> dict[int, str]:
-    return dict(outbox.connection().execute("SELECT seq, jws FROM statements"))
 
 
 def check_chain(held: dict[int, str], key: DeviceKey) -> None:
@@ -182,22 +173,6 @@ def test_a_read_only_database_gives_no_green_light(outbox: Outbox) -> None:
     assert tap(outbox) == 2, "the next connection proves itself"
 
 
-def grown(data: Path, key: DeviceKey, count: int = 60) -> tuple[Path, dict[int, str]]:
-    """A folder as a power cut leaves it: some statements in the file, some in the log; and all that was green."""
-    outbox = reopen(data, key).outbox
-    for _ in range(count // 2):
-        tap(outbox)
-    outbox.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for _ in range(count - count // 2):
-        tap(outbox)
-    copy = data.parent / "after the power cut"
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(data, copy)
-    green = statements(outbox)
-    outbox.close()
-    return copy, green
-
-
 def test_a_log_torn_in_its_middle_gives_back_what_lies_behind_the_tear(data: Path, key: DeviceKey) -> None:
     copy, green = grown(data, key)
     log = copy / (FILE_NAME + "-wal")
@@ -251,29 +226,6 @@ def test_a_crash_in_the_middle_of_a_recovery_forgets_nothing(data: Path, key: De
     assert {seq: held.get(seq) for seq in green} == green
 
 
-def _damage(copy: Path, chance: random.Random) -> None:
-    """One to three wounds: a region overwritten, a file cut short, a file gone."""
-    for _ in range(chance.randint(1, 3)):
-        path = copy / chance.choice([FILE_NAME, FILE_NAME, FILE_NAME + "-wal", FILE_NAME + "-wal", "chain.mark"])
-        if not path.exists():
-            continue
-        content = bytearray(path.read_bytes())
-        at = chance.randrange(len(content) or 1)
-        match chance.choice(["cut", "noise", "zeros", "flip", "gone"]):
-            case "cut":
-                del content[at:]
-            case "noise":
-                content[at : at + 6000] = chance.randbytes(len(content[at : at + 6000]))
-            case "zeros":
-                content[at : at + 6000] = bytes(len(content[at : at + 6000]))
-            case "flip" if content:
-                content[at] ^= 1 << chance.randrange(8)
-            case "gone":
-                path.unlink()
-                continue
-        path.write_bytes(content)
-
-
 @pytest.mark.parametrize("seeds", [range(40), pytest.param(range(40, 500), marks=pytest.mark.slow)], ids=["40", "500"])
 def test_torn_files_heal_lose_only_what_is_destroyed_and_never_fork(
     data: Path, key: DeviceKey, seeds: range, server: TapServer, sender: Sender
@@ -285,7 +237,7 @@ def test_torn_files_heal_lose_only_what_is_destroyed_and_never_fork(
         shutil.rmtree(torn, ignore_errors=True)
         shutil.copytree(whole, torn)
         had_mark = (torn / "chain.mark").read_bytes()
-        _damage(torn, chance)
+        damage(torn, chance)
         survivors = {seq for seq, jws in green.items() if jws.encode() in _bytes(torn / FILE_NAME)}
         mark_intact = (torn / "chain.mark").exists() and (torn / "chain.mark").read_bytes() == had_mark
         server.held = {seq: green[seq] for seq in range(1, chance.choice([0, 0, 10, 24]) + 1)}

@@ -237,6 +237,18 @@ def test_a_long_path_gets_a_short_socket_folder_that_others_find(tmp_path: Path,
         server.stop()
 
 
+@pytest.mark.parametrize("name", ["Min dator", "50 %, ÅÄÖ", 'it\'s+"here"'])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir(mode=0o711)
+    db = open_database(Settings(data=folder))
+    try:
+        with db.owner.connect() as connection:
+            assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
+    finally:
+        db.close()
+
+
 def test_a_folder_the_servers_user_cannot_reach_is_kept_elsewhere(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
