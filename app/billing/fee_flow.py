@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, select, union
@@ -76,13 +76,13 @@ def _keys(connection: Connection, month: Month) -> list[Key]:
 def _lines(connection: Connection, month: Month, keys: Sequence[Key], *, takes: bool) -> list[FeeLine]:
     computed = compute_month(connection, month, keys)
     blocks: dict[str, list[Block]] = defaultdict(list)
-    origins: dict[tuple[str, Month], list[Block]] = defaultdict(list)
+    origins: dict[tuple[str, Month], dict[str, Sequence[Block]]] = defaultdict(dict)
     for chain in computed.chains:
         account = chain.result.account
         if chain.result.exists:
             blocks[account.client_id] += chain.result.ledger
         for origin in chain.origins:
-            origins[account.client_id, origin.account.month] += origin.ledger
+            origins[account.client_id, origin.account.month][account.provider_id] = origin.ledger
     clients = {client_id for client_id, _ in keys}
     declines: dict[str, list[Decline]] = defaultdict(list)
     for decline in load_declines(connection, Wanted(clients=clients)):
@@ -93,7 +93,7 @@ def _lines(connection: Connection, month: Month, keys: Sequence[Key], *, takes: 
         settled = store.load_fee_lines(connection, among(closed_fee_lines.c.client_id, clients))
         for one in sorted(clients):
             now = {
-                origin: _of_client(books, origin, one, [*its, *_frozen_elsewhere(books, one, origin)], declines[one])
+                origin: _of_client(books, origin, one, _with_frozen(books, one, origin, its), declines[one])
                 for (client_id, origin), its in origins.items()
                 if client_id == one
             }
@@ -101,16 +101,14 @@ def _lines(connection: Connection, month: Month, keys: Sequence[Key], *, takes: 
     return lines
 
 
-def _frozen_elsewhere(books: Books, client_id: str, origin: Month) -> list[Block]:
-    """The closed month's minutes with those providers for whom nothing has changed: fees are over all of them."""
-    return [
-        block
-        for (its_client, provider_id), history in books.history.items()
-        if its_client == client_id
-        and origin in history
-        and origin not in books.reopened.get((client_id, provider_id), ())
-        for block in history[origin].ledger
-    ]
+def _with_frozen(books: Books, client_id: str, origin: Month, now: Mapping[str, Sequence[Block]]) -> list[Block]:
+    """A closed month's minutes as known now, by provider; with those frozen with any other provider of the client: fees
+    are over all of them."""
+    blocks = [block for its in now.values() for block in its]
+    for (its_client, provider_id), history in books.history.items():
+        if its_client == client_id and origin in history and provider_id not in now:
+            blocks += history[origin].ledger
+    return blocks
 
 
 def _of_client(
