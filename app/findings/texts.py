@@ -13,7 +13,7 @@ Language = Literal["sv", "en"]
 
 _TEXTS: Mapping[str, tuple[str, str]] = {
     "kom_without_gick": ("KOM {kom_at} utan GICK.{proposed_sv}", "KOM {kom_at} without GICK.{proposed_en}"),
-    "gick_without_kom": ("GICK {at} utan KOM.", "GICK {at} without KOM."),
+    "gick_without_kom": ("GICK {at} utan KOM.{left_sv}", "GICK {at} without KOM.{left_en}"),
     "wrong_client_gick": (
         "GICK {at} hos en annan {client} än den där besöket pågick.",
         "GICK {at} at another client than the one where the visit was going on.",
@@ -196,6 +196,9 @@ class _Facts(dict[str, str]):
         self["client"], self["the_client"] = _CLIENT[client_word]
         self["The_client"] = self["the_client"].capitalize()
         self["at"] = local_text(finding.at)
+        if self.get("kom_at"):
+            self["left_sv"] = f" KOM där {self['kom_at']} avslutades av ett KOM på annan plats."
+            self["left_en"] = f" The KOM there at {self['kom_at']} was ended by a KOM elsewhere."
         proposed = dict(finding.proposal).get("new_end_at", "")
         if proposed:
             self["proposed_sv"] = f" Förslag: slut {_readable('new_end_at', proposed)}."

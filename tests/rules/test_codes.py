@@ -68,6 +68,25 @@ def test_a_finding_says_its_times_locally_and_what_is_proposed() -> None:
     assert finding_text(finding, "en") == "KOM 2026-07-05 08:00 without GICK. Proposal: end at 2026-07-05 09:00."
 
 
+def test_a_gick_after_a_kom_elsewhere_is_linked_to_the_kom_it_belongs_to() -> None:
+    story = """2026-07-05 08:00 KOM anna bo seq=1
+        2026-07-05 09:00 KOM anna cia seq=2
+        2026-07-05 09:10 GICK anna bo seq=3
+        2026-07-05 09:30 GICK anna cia seq=4"""
+    finding = only(derived(story), "gick_without_kom")
+    assert finding.taps == (("phone-anna", 1), ("phone-anna", 3))
+    assert finding_text(finding, "en") == (
+        "GICK 2026-07-05 09:10 without KOM. The KOM there at 2026-07-05 08:00 was ended by a KOM elsewhere."
+    )
+    alone = only(derived("2026-07-05 09:10 GICK anna bo"), "gick_without_kom")
+    assert (len(alone.taps), finding_text(alone)) == (1, "GICK 2026-07-05 09:10 utan KOM.")
+
+
+def test_reversed_acts_name_both_taps() -> None:
+    finding = only(derived("2026-07-05 08:00 GICK anna bo\n2026-07-05 09:00 KOM anna bo"), "acts_reversed")
+    assert finding.taps == (("phone-anna", 1), ("phone-anna", 2))
+
+
 def test_the_installation_chooses_its_word_for_the_client() -> None:
     finding = only(derived("2026-07-05 08:00 KOM anna tag:nobodys"), "unknown_tag")
     assert finding_text(finding, "sv", "kund") == "Taggen nobodys hörde inte till någon kund då."

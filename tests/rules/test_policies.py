@@ -56,7 +56,7 @@ def test_tables_have_the_defaults_of_the_domain() -> None:
         ('run_time = "25:00"', "expected a local time HH:MM"),
         ("weekend_is_holiday = 1", "expected true or false"),
         ('household_split = "half"', "expected one of equal, ordered"),
-        ('holds = ["no_order"]', "expected only overlap"),
+        ('holds = ["visit_missed"]', "expected only overlap"),
         ('holds = "overlap"', "expected a list of texts"),
         ("decline_shares = [{percent = 50}]", "each row has notice, percent"),
         ('decline_shares = [{notice = "no", percent = 50}]', "notice is one of in_advance, at_door, absent"),

@@ -11,6 +11,7 @@ the staff member's, too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -213,7 +214,8 @@ def _findings(
         yield _single_gick(visit, stay)
         other = stay.next_tap
         if other is not None and (other.device_id, other.seq) not in corrections.by_tap:
-            yield about_visit(visit, "acts_reversed", (("kom_at", format_instant(other.at)),), visit.proposal)
+            reversed_acts = about_visit(visit, "acts_reversed", (("kom_at", format_instant(other.at)),), visit.proposal)
+            yield replace(reversed_acts, taps=(*reversed_acts.taps, other.key))
     kom, gick = stay.kom, stay.gick
     taps = tuple(tap for tap in (kom, gick) if tap is not None)
     tapped_ends = taps
@@ -224,12 +226,14 @@ def _findings(
 
 
 def _single_gick(visit: Visit, stay: Stay) -> Finding:
-    """Rows 3, 5, 6: why nothing began here."""
+    """Rows 3, 5, 6: why nothing began here. Linked to the KOM that a KOM elsewhere had ended (row 5): it is among the
+    finding's taps."""
     if stay.left is None:
         return about_visit(visit, stay.code)
     left = stay.left
     facts = (("kom_at", format_instant(left.at)), ("kom_device_id", left.device_id), ("kom_seq", str(left.seq)))
-    return about_visit(visit, stay.code, facts)
+    single = about_visit(visit, stay.code, facts)
+    return replace(single, taps=(left.key, *single.taps))
 
 
 def _failed(visit: Visit, told: Told) -> Iterator[Finding]:
