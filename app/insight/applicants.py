@@ -19,7 +19,6 @@ from app.insight.measure import compute
 from app.insight.measures import measure_named
 from app.insight.numbers import ratio
 from app.insight.premium import Applicant, StaffFigure
-from app.insight.quality import Carried
 from app.insight.staffing import latest_by_staff, latest_in
 from app.insight.store import DatabaseSource
 from app.insight.windows import Window
@@ -35,7 +34,9 @@ class _Month:
 
     month: Month
     carriers: Mapping[str, list[Employment]]
-    carried: Mapping[str, list[Carried]]
+    clients: Mapping[str, set[str]]
+    carried: Mapping[str, Mapping[str, int]]
+    """Minutes with clients by staff_id."""
     worked: Mapping[tuple[str, str], int]
     """(provider_id, staff_id) -> minutes."""
     ordered: Mapping[str, tuple[int, int]]
@@ -60,10 +61,7 @@ def load_applicants(connection: Connection, month: Month, measure_name: str) -> 
 
 
 def _applicant(provider_id: str, name: str, rows: _Month, everybody: Fraction | None) -> Applicant:
-    carried = rows.carried.get(provider_id, [])
-    with_clients: dict[str, int] = defaultdict(int)
-    for row in carried:
-        with_clients[row.staff_id] += row.minutes
+    with_clients = rows.carried.get(provider_id, defaultdict(int))
     members = rows.carriers.get(provider_id, [])
     heads = {row.staff_id for row in latest_in(members, rows.month).values()}
     worked = {row.staff_id: rows.worked.get((provider_id, row.staff_id), 0) for row in members}
@@ -82,7 +80,7 @@ def _applicant(provider_id: str, name: str, rows: _Month, everybody: Fraction | 
         name=name,
         staff=staff,
         continuity=rows.continuity.get(provider_id),
-        clients=len({row.client_id for row in carried}),
+        clients=len(rows.clients.get(provider_id, ())),
         client_time_share=ratio(executed, rows.worked_all.get(provider_id, 0)),
         executed_share=ratio(executed, ordered),
         leavers_registered=sum(1 for row in idle if not with_clients[row.staff_id]),
@@ -99,16 +97,20 @@ def _load(connection: Connection, month: Month, measure_name: str) -> _Month:
     for row in load_employments(connection):
         if row.role == "carer" and row in latest_by_staff([row], month):
             carriers[row.provider_id].append(row)
-    carried: dict[str, list[Carried]] = defaultdict(list)
-    for carry in load_carried(connection, month):
-        carried[carry.provider_id].append(carry)
+    clients: dict[str, set[str]] = defaultdict(set)
+    carried: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    by_client, by_staff = load_carried(connection, month)
+    for seen in by_client:
+        clients[seen.provider_id].add(seen.client_id)
+    for by in by_staff:
+        carried[by.provider_id][by.staff_id] += by.minutes
     ordered: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for (_, provider_id), account in load_ordered(connection, month).items():
         ordered[provider_id][0] += account.minutes
         ordered[provider_id][1] += 1
     worked, worked_all = _worked(connection, month)
     return _Month(
-        month, carriers, carried, worked,
+        month, carriers, clients, carried, worked,
         {provider_id: (minutes, clients) for provider_id, (minutes, clients) in ordered.items()},
         _continuity(connection, month, measure_name), worked_all, _long_weeks(connection, month),
         _catalogue_mismatches(connection),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 
-from app.insight.stays import Ints, Stays
+from app.insight.stays import Ints, Stays, different
 from app.insight.windows import Window
 
 _FOR_EVER = 10**9
@@ -25,10 +25,18 @@ class ContactPerson:
     valid_to: date | None
 
 
-def contact_minutes(stays: Stays, window: Window, contacts: Iterable[ContactPerson]) -> dict[str, tuple[int, int]]:
+def contact_minutes(
+    stays: Stays, window: Window, contacts: Mapping[str, Sequence[ContactPerson]]
+) -> dict[str, tuple[int, int]]:
     """client_id -> (minutes with the contact, all minutes), for clients with a contact on a day of the window."""
-    relevant = [contact for contact in contacts if window.touches(contact.valid_from, contact.valid_to)]
-    client_of = {name: index for index, name in enumerate(stays.clients)}
+    present = different(stays.client).tolist()
+    client_of = {stays.clients[index]: index for index in present}
+    relevant = [
+        contact
+        for name in client_of
+        for contact in contacts.get(name, ())
+        if window.touches(contact.valid_from, contact.valid_to)
+    ]
     named = sorted({client_of[contact.client_id] for contact in relevant if contact.client_id in client_of})
     if not named:
         return {}

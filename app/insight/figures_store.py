@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from app.core.localtime import month_bounds
 from app.core.month import Month
@@ -16,7 +17,7 @@ from app.evidence.tables import resolutions
 from app.facts import Absence, Employment, Order
 from app.findings.tables import findings
 from app.insight.columns import code, read_numbers
-from app.insight.quality import Carried, Ordered, QualityFacts, Resolved, Worked
+from app.insight.quality import Carried, CarriedBy, Ordered, QualityFacts, Resolved, Worked
 from app.insight.scope import EVERYTHING, Scope, as_text
 from app.insight.shadow_rows import Account, Declined, Done, ShadowFacts
 from app.insight.staffing import latest_by_staff
@@ -62,10 +63,12 @@ def load_quality(connection: Connection, month: Month, scope: Scope = EVERYTHING
     everybody = load_employments(connection, scope)
     unit_of = {row.staff_id: row.unit_id for row in latest_by_staff(everybody, month)}
     ordered = load_ordered(connection, month, scope)
+    carried, carried_by = load_carried(connection, month, scope)
     return QualityFacts(
         month=month,
         employments=everybody,
-        carried=load_carried(connection, month, scope),
+        carried=carried,
+        carried_by=carried_by,
         worked=_worked(connection, month, scope),
         ordered=[Ordered(client, provider, row.unit_id, row.minutes) for (client, provider), row in ordered.items()],
         resolved=_resolved(connection, month, unit_of, scope),
@@ -132,21 +135,39 @@ def load_employments(connection: Connection, scope: Scope = EVERYTHING) -> list[
     ]  # fmt: skip
 
 
-def load_carried(connection: Connection, month: Month, scope: Scope = EVERYTHING) -> list[Carried]:
-    """Executed minutes by unit, provider, client and staff_id, of accepted visits that start in the month."""
-    keys = (visits.c.unit_id, visits.c.provider_id, visits.c.client_id, visits.c.staff_id)
-    query = (
-        select(*keys, func.sum(visits.c.minutes))
-        .where(
-            visits.c.month_on == month.first_on,
-            visits.c.accepted,
-            visits.c.role == "carer",
-            visits.c.service.in_(COUNTED_CLASSES),
-            *scope.care(visits.c),
-        )
-        .group_by(*keys)
+def load_carried(
+    connection: Connection, month: Month, scope: Scope = EVERYTHING
+) -> tuple[list[Carried], list[CarriedBy]]:
+    """Executed minutes of accepted visits that start in the month: by client, and by district and staff_id."""
+    counted = (
+        visits.c.month_on == month.first_on,
+        visits.c.accepted,
+        visits.c.role == "carer",
+        visits.c.service.in_(COUNTED_CLASSES),
+        *scope.care(visits.c),
     )
-    return [Carried(*row) for row in connection.execute(query)]
+    minutes = func.sum(visits.c.minutes)
+    clients = (visits.c.unit_id, visits.c.provider_id, visits.c.client_id)
+    by_client = select(*clients, minutes).where(*counted).group_by(*clients)
+    lived = (
+        select(orders.c.client_id, orders.c.district)
+        .ext(distinct_on(orders.c.client_id))
+        .where(_ordered_in(month))
+        .order_by(orders.c.client_id, func.coalesce(orders.c.valid_to, date.max).desc(), orders.c.order_id.desc())
+        .subquery()
+    )
+    district = func.coalesce(lived.c.district, "")
+    staff = (visits.c.unit_id, visits.c.provider_id, district, visits.c.staff_id)
+    by_staff = (
+        select(*staff, minutes)
+        .join_from(visits, lived, visits.c.client_id == lived.c.client_id, isouter=True)
+        .where(*counted)
+        .group_by(*staff)
+    )
+    return (
+        [Carried(*row) for row in connection.execute(by_client)],
+        [CarriedBy(*row) for row in connection.execute(by_staff)],
+    )
 
 
 def load_ordered(connection: Connection, month: Month, scope: Scope = EVERYTHING) -> dict[Account, OrderedMonth]:

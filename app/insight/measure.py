@@ -6,7 +6,7 @@ the same for all. One measure is one file under `measures/` with a `MEASURE` in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
@@ -45,7 +45,8 @@ class Source(Protocol):
     def planned_starts(self, window: Window) -> Iterable[tuple[str, int]]:
         """(client_id, start in microseconds) of planned care visits, not withdrawn."""
 
-    def contact_persons(self) -> Iterable[ContactPerson]: ...
+    def contact_persons(self) -> Mapping[str, Sequence[ContactPerson]]:
+        """By client_id."""
 
     def unknown_taps(self, window: Window) -> int:
         """Taps in the window that are outside any visit: unknown tag or unknown staff."""
@@ -194,15 +195,9 @@ def compute_groups(
     """The measure for each group of visits; a client of two groups is measured in each by its own visits."""
     every = source.stays(window)
     return {
-        name: compute(measure, source, window, variants, stays=_rows(every, rows))
+        name: compute(measure, source, window, variants, stays=every.only(rows))
         for name, rows in sorted(grouping(every).items())
     }
-
-
-def _rows(stays: Stays, rows: Ints) -> Stays:
-    keep = np.zeros(len(stays), dtype=np.bool_)
-    keep[rows] = True
-    return stays.only(keep)
 
 
 def _quality(counted: Stays, excluded: Iterable[str], unknown_taps: int) -> DataQuality:

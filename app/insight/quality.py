@@ -67,11 +67,20 @@ DEFINITIONS: Mapping[str, tuple[str, str]] = {
 
 
 class Carried(NamedTuple):
-    """Executed minutes (accepted visits of classes that count) of one staff_id at one client."""
+    """Executed minutes (accepted visits of classes that count) of a unit at one client."""
 
     unit_id: str
     provider_id: str
     client_id: str
+    minutes: int
+
+
+class CarriedBy(NamedTuple):
+    """The same minutes of one staff_id at clients of one district (empty: of none)."""
+
+    unit_id: str
+    provider_id: str
+    district: str
     staff_id: str
     minutes: int
 
@@ -129,6 +138,7 @@ class QualityFacts:
     month: Month
     employments: Sequence[Employment] = ()
     carried: Iterable[Carried] = ()
+    carried_by: Iterable[CarriedBy] = ()
     worked: Iterable[Worked] = ()
     ordered: Iterable[Ordered] = ()
     resolved: Iterable[Resolved] = ()
@@ -184,15 +194,7 @@ def client_time_share(client_minutes: int, total_staff_minutes: int) -> Fraction
 def figures_of(facts: QualityFacts) -> dict[Group, Figures]:
     """The figures of every group that has any row."""
     found: dict[Group, Figures] = defaultdict(Figures)
-    hourly = {row.staff_id for row in latest_by_staff(facts.employments, facts.month) if row.employment == "hourly"}
-    for carried in facts.carried:
-        for group in _groups(facts, carried.provider_id, carried.unit_id, carried.client_id):
-            figures = found[group]
-            figures.executed += carried.minutes
-            figures.carried_by[carried.staff_id] += carried.minutes
-            figures.clients.add(carried.client_id)
-            if carried.staff_id in hourly:
-                figures.hourly_carried += carried.minutes
+    _add_carried(facts, found)
     for worked in facts.worked:
         for group in _groups(facts, worked.provider_id, worked.unit_id):
             figures = found[group]
@@ -201,11 +203,26 @@ def figures_of(facts: QualityFacts) -> dict[Group, Figures]:
                 figures.carer_worked += worked.minutes
                 figures.hourly_worked += worked.minutes if worked.employment == "hourly" else 0
     for ordered in facts.ordered:
-        for group in _groups(facts, ordered.provider_id, ordered.unit_id, ordered.client_id):
+        for group in _groups(facts, ordered.provider_id, ordered.unit_id, facts.districts.get(ordered.client_id, "")):
             found[group].ordered += ordered.minutes
     _add_times(facts, found)
     _add_staffing(facts, found)
     return dict(found)
+
+
+def _add_carried(facts: QualityFacts, found: dict[Group, Figures]) -> None:
+    hourly = {row.staff_id for row in latest_by_staff(facts.employments, facts.month) if row.employment == "hourly"}
+    for carried in facts.carried:
+        for group in _groups(facts, carried.provider_id, carried.unit_id, facts.districts.get(carried.client_id, "")):
+            figures = found[group]
+            figures.executed += carried.minutes
+            figures.clients.add(carried.client_id)
+    for by in facts.carried_by:
+        for group in _groups(facts, by.provider_id, by.unit_id, by.district):
+            figures = found[group]
+            figures.carried_by[by.staff_id] += by.minutes
+            if by.staff_id in hourly:
+                figures.hourly_carried += by.minutes
 
 
 def _add_times(facts: QualityFacts, found: dict[Group, Figures]) -> None:
@@ -236,9 +253,9 @@ def _add_staffing(facts: QualityFacts, found: dict[Group, Figures]) -> None:
             figures.turnover = turnover_of(members[group], facts.month)
 
 
-def _groups(facts: QualityFacts, provider_id: str, unit_id: str, client_id: str = "") -> Iterator[Group]:
+def _groups(facts: QualityFacts, provider_id: str, unit_id: str, district: str = "") -> Iterator[Group]:
     yield ("municipality", "")
-    operation, district = facts.operations.get(provider_id), facts.districts.get(client_id)
+    operation = facts.operations.get(provider_id)
     if operation:
         yield ("operation", operation)
     if district:

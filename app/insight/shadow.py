@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from app.facts.prices import PriceList
@@ -60,7 +61,7 @@ class Quantities:
         self.standard_minutes += other.standard_minutes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AccountMonth:
     """One client x provider x month: ordered time and what was carried out, week by week (ISO week -> quantities)."""
 
@@ -73,8 +74,9 @@ class AccountMonth:
     ceiling_minutes: int
     weeks: Mapping[str, Quantities]
 
-    @property
+    @cached_property
     def whole(self) -> Quantities:
+        """The month's, summed once."""
         total = Quantities()
         for quantities in self.weeks.values():
             total.add(quantities)
@@ -99,10 +101,18 @@ NOTHING = Amount(Fraction(0), Fraction(0), Fraction(0))
 def amount_of(model: ShadowModel, account: AccountMonth, prices: PriceList, part: Quantities | None = None) -> Amount:
     """What the model gives for the account's month, or for a part of it (its share of a cap is the month's)."""
     quantities = account.whole if part is None else part
-    kept = _kept_share(model, account)
+    return _amount(model, (account.operation, account.price_on, prices), quantities, _kept_share(model, account))
+
+
+Priced = tuple[str, date, PriceList]
+"""(operation, the day whose prices hold, the municipality's prices)."""
+
+
+def _amount(model: ShadowModel, priced: Priced, quantities: Quantities, kept: Fraction) -> Amount:
+    """What the model gives for quantities, `kept` of whose executed time is under its cap: linear in them."""
     time = Fraction(0)
     if model.time is not None:
-        rates = _rates(model.time, account, prices)
+        rates = _rates(model.time, priced)
         time = _time_ore(rates, quantities) * kept + _declined_ore(model, rates, quantities)
     uplift = model.time.uplift if model.time else Fraction(0)
     services = sum(model.care_service_ore.get(name, 0) * count for name, count in quantities.services.items())
@@ -146,13 +156,14 @@ class _Rates:
     visit: Mapping[Band, int]
 
 
-def _rates(time: TimeRates, account: AccountMonth, prices: PriceList) -> _Rates:
+def _rates(time: TimeRates, priced: Priced) -> _Rates:
+    operation, on, prices = priced
     if not time.price_list:
         night = time.hour_ore if time.night_hour_ore is None else time.night_hour_ore
         if time.night_visit_ore is not None:
             return _Rates({"day": time.hour_ore}, {"night": time.night_visit_ore})
         return _Rates({"day": time.hour_ore, "night": night}, {})
-    found = {band: prices.by_band(account.operation, band, "care", account.price_on) for band in ("day", "night")}
+    found = {band: prices.by_band(operation, band, "care", on) for band in ("day", "night")}
     return _Rates(
         {band: price.amount_ore for band, price in found.items() if price and price.unit == "hour"},
         {band: price.amount_ore for band, price in found.items() if price and price.unit == "visit"},
@@ -300,11 +311,21 @@ def _model_rows(models: Sequence[ShadowModel], base: ShadowModel, sums: Mapping[
 def _week_rows(
     models: Sequence[ShadowModel], base: ShadowModel, accounts: Sequence[AccountMonth], prices: PriceList
 ) -> list[dict[str, Any]]:
+    """Per week. What no cap cuts is summed before it is priced: amounts are linear, and a city has 110,000 parts."""
     sums: dict[str, dict[str, Amount]] = defaultdict(lambda: {model.name: NOTHING for model in models})
-    parts: dict[str, list[Quantities]] = defaultdict(list)
+    for model in models:
+        whole: dict[tuple[str, str, date], Quantities] = defaultdict(Quantities)
+        for account in accounts:
+            kept = _kept_share(model, account)
+            for week, part in account.weeks.items():
+                if kept == 1:
+                    whole[week, account.operation, account.price_on].add(part)
+                else:
+                    sums[week][model.name] += amount_of(model, account, prices, part)
+        for (week, operation, on), quantities in whole.items():
+            sums[week][model.name] += _amount(model, (operation, on, prices), quantities, Fraction(1))
+    parts: dict[str, Quantities] = defaultdict(Quantities)
     for account in accounts:
         for week, part in account.weeks.items():
-            parts[week].append(part)
-            for model in models:
-                sums[week][model.name] += amount_of(model, account, prices, part)
-    return [{"week": week, **_row(models, base, sums[week]), **_volume(parts[week])} for week in sorted(parts)]
+            parts[week].add(part)
+    return [{"week": week, **_row(models, base, sums[week]), **_volume([parts[week]])} for week in sorted(parts)]

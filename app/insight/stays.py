@@ -80,7 +80,7 @@ class Stays:
     def __len__(self) -> int:
         return len(self.client)
 
-    def only(self, keep: Flags) -> Stays:
+    def only(self, keep: Flags | Ints) -> Stays:
         """The rows where `keep` is true; the names stay as they are."""
         return Stays(
             self.clients, self.persons, self.units, self.providers,

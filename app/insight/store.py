@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
@@ -40,11 +41,17 @@ EVERY_CLASS = (*COUNTED_CLASSES, "meal", "alarm")
 
 @dataclass(slots=True)
 class DatabaseSource:
-    """`measure.Source` over the database, in the caller's transaction: a provider sees its own visits only."""
+    """`measure.Source` over the database, in the caller's transaction: a provider sees its own visits only.
+
+    What is asked again for every group of a measure is read once.
+    """
 
     connection: Connection
     scope: Scope = EVERYTHING
-    _contacts: tuple[ContactPerson, ...] | None = field(default=None, init=False)
+    _contacts: dict[str, list[ContactPerson]] | None = field(default=None, init=False)
+    _born: dict[str, date | None] | None = field(default=None, init=False)
+    _unknown: dict[Window, int] = field(default_factory=dict, init=False)
+    _away: dict[Window, list[Absence]] = field(default_factory=dict, init=False)
 
     def stays(self, window: Window) -> Stays:
         return load_stays(self.connection, window, scope=self.scope)
@@ -54,13 +61,19 @@ class DatabaseSource:
         return self.connection.execute(query).scalars().all()
 
     def birth_dates(self) -> Mapping[str, date | None]:
-        query = select(clients.c.client_id, clients.c.birth_date)
-        return {row.client_id: row.birth_date for row in self.connection.execute(query)}
+        if self._born is None:
+            query = select(clients.c.client_id, clients.c.birth_date)
+            self._born = {row.client_id: row.birth_date for row in self.connection.execute(query)}
+        return self._born
 
     def absences(self, window: Window) -> Iterable[Absence]:
+        if window in self._away:
+            return self._away[window]
         open_ended = or_(absences.c.to_on.is_(None), absences.c.to_on >= window.from_on, absences.c.kind == "dead")
         query = select(absences).where(absences.c.from_on <= window.to_on, open_ended)
-        return [Absence(row.client_id, row.from_on, row.kind, row.to_on) for row in self.connection.execute(query)]
+        rows = self.connection.execute(query)
+        self._away[window] = [Absence(row.client_id, row.from_on, row.kind, row.to_on) for row in rows]
+        return self._away[window]
 
     def planned_starts(self, window: Window) -> Iterable[tuple[str, int]]:
         query = select(planned_visits.c.client_id, planned_visits.c.start_at).where(
@@ -73,9 +86,11 @@ class DatabaseSource:
         )
         return [(row.client_id, microseconds(row.start_at)) for row in self.connection.execute(query)]
 
-    def contact_persons(self) -> Iterable[ContactPerson]:
+    def contact_persons(self) -> Mapping[str, Sequence[ContactPerson]]:
         if self._contacts is None:
-            self._contacts = tuple(_contact_persons(self.connection))
+            self._contacts = defaultdict(list)
+            for contact in _contact_persons(self.connection):
+                self._contacts[contact.client_id].append(contact)
         return self._contacts
 
     def unknown_taps(self, window: Window) -> int:
@@ -85,7 +100,9 @@ class DatabaseSource:
             findings.c.at < instant_of(window.to_on + timedelta(days=1)),
             *self.scope.care(findings.c),
         )
-        return int(self.connection.execute(query).scalar_one())
+        if window not in self._unknown:
+            self._unknown[window] = int(self.connection.execute(query).scalar_one())
+        return self._unknown[window]
 
 
 def load_stays(

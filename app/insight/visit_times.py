@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 
 from app.core.localtime import instant_of, local_time
-from app.insight.numbers import median_of
 from app.insight.quality import Between, Spread
-from app.insight.stays import Ints, Stays, different, microseconds
+from app.insight.stays import Ints, Stays, different, different_with_counts, microseconds
 from app.insight.windows import Window
 
 LONGEST_BETWEEN = timedelta(minutes=90)
 """What is longer is a break or the end of a shift, not travel [D]."""
 FEWEST_IN_SLOT = 3
 _HOUR_US = 3_600_000_000
+_HOURS = 24
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -51,17 +49,22 @@ def between_visits(stays: Stays, window: Window) -> list[Between]:
     travel = (person[1:] == person[:-1]) & (unit[1:] == unit[:-1]) & (client[1:] != client[:-1])
     travel &= (day[1:] == day[:-1]) & (gap >= 0) & (gap <= LONGEST_BETWEEN // timedelta(microseconds=1))
     rows = np.flatnonzero(travel)
-    hour = _local_hour(left_us[rows])
-    cells: dict[tuple[int, int], list[int]] = defaultdict(list)
-    people: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for at, u, p, g in zip(hour.tolist(), unit[rows].tolist(), person[rows].tolist(), gap[rows].tolist(), strict=True):
-        cells[u, at].append(g)
-        people[u, at].add(p)
-    provider_of = dict(zip(whole.unit.tolist(), whole.provider.tolist(), strict=True))
+    if not len(rows):
+        return []
+    cell = unit[rows] * _HOURS + _local_hour(left_us[rows])
+    people = int(person.max()) + 1
+    staffed, staff = different_with_counts(different(cell * people + person[rows]) // people)
+    by_gap = np.lexsort((gap[rows], cell))
+    gaps, begins, sizes = gap[rows][by_gap], *_runs(cell[by_gap])
+    low, high = gaps[begins + (sizes - 1) // 2], gaps[begins + sizes // 2]
+    provider_of = _providers_of(whole.unit, whole.provider)
     return [
-        Between(whole.units[u], whole.providers[provider_of[u]], at, len(people[u, at]), median_of(gaps) or Fraction(0))
-        for (u, at), gaps in sorted(cells.items())
-    ]
+        Between(
+            whole.units[key // _HOURS], whole.providers[provider_of[key // _HOURS]], key % _HOURS, heads,
+            Fraction(one + other, 2),
+        )
+        for key, heads, one, other in zip(staffed.tolist(), staff.tolist(), low.tolist(), high.tolist(), strict=True)
+    ]  # fmt: skip
 
 
 def start_spreads(planned: PlannedStarts, window: Window) -> list[Spread]:
@@ -74,21 +77,34 @@ def start_spreads(planned: PlannedStarts, window: Window) -> list[Spread]:
         [microseconds(instant_of(window.from_on + timedelta(days=n), time(12))) for n in range(window.day_count)]
     )
     minute = (planned.planned_us - noons[day]) // 60_000_000
-    order = np.lexsort((minute, planned.client, planned.unit))
-    unit, client, minute = planned.unit[order], planned.client[order], minute[order]
-    late_us = (planned.start_us - planned.planned_us)[order]
+    late_us = planned.start_us - planned.planned_us
+    order = np.lexsort((late_us, minute, planned.client, planned.unit))
+    unit, client, minute, late_us = planned.unit[order], planned.client[order], minute[order], late_us[order]
     new = np.ones(len(order), dtype=np.bool_)
     new[1:] = (unit[1:] != unit[:-1]) | (client[1:] != client[:-1]) | (minute[1:] != minute[:-1])
-    borders = np.append(np.flatnonzero(new), len(order)).tolist()
-    distance: dict[int, int] = defaultdict(int)
-    visits: dict[int, int] = defaultdict(int)
-    for first, after in pairwise(borders):
-        if after - first >= FEWEST_IN_SLOT:
-            slot = np.sort(late_us[first:after])
-            distance[int(unit[first])] += int(np.abs(slot - slot[len(slot) // 2]).sum())
-            visits[int(unit[first])] += after - first
-    provider_of = dict(zip(planned.unit.tolist(), planned.provider.tolist(), strict=True))
-    return [Spread(planned.units[u], planned.providers[provider_of[u]], distance[u], visits[u]) for u in sorted(visits)]
+    begins, sizes = _runs(np.cumsum(new))
+    usual = np.repeat(late_us[begins + sizes // 2], sizes) if len(order) else late_us
+    kept = np.flatnonzero(np.repeat(sizes, sizes) >= FEWEST_IN_SLOT)
+    distance = np.zeros(len(planned.units), dtype=np.int64)
+    np.add.at(distance, unit[kept], np.abs(late_us - usual)[kept])  # exact, unlike bincount's weights
+    visits = np.bincount(unit[kept], minlength=len(planned.units))
+    provider_of = _providers_of(planned.unit, planned.provider)
+    return [
+        Spread(planned.units[u], planned.providers[provider_of[u]], int(distance[u]), int(visits[u]))
+        for u in np.flatnonzero(visits).tolist()
+    ]
+
+
+def _runs(ordered: Ints) -> tuple[Ints, Ints]:
+    """Where each run of equal values begins, and how long it is."""
+    begins = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(ordered) else ordered
+    return begins, np.diff(np.append(begins, len(ordered)))
+
+
+def _providers_of(unit: Ints, provider: Ints) -> Mapping[int, int]:
+    """unit -> its provider."""
+    units, first = np.unique(unit, return_index=True)
+    return dict(zip(units.tolist(), provider[first].tolist(), strict=True))
 
 
 def _local_hour(at_us: Ints) -> Ints:

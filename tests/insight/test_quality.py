@@ -12,6 +12,7 @@ from app.facts import Employment, Visit
 from app.insight.quality import (
     Between,
     Carried,
+    CarriedBy,
     Ordered,
     QualityFacts,
     Resolved,
@@ -44,7 +45,8 @@ def test_client_time_executed_share_and_hourly_share_of_a_unit() -> None:
     facts = QualityFacts(
         OCTOBER,
         [_employed("anna"), _employed("tim", kind="hourly")],
-        [Carried("u1", "p1", "bo", "anna", 900), Carried("u1", "p1", "eva", "tim", 100)],
+        [Carried("u1", "p1", "bo", 900), Carried("u1", "p1", "eva", 100)],
+        [CarriedBy("u1", "p1", "Norr", "anna", 900), CarriedBy("u1", "p1", "", "tim", 100)],
         [Worked("u1", "p1", "carer", "monthly", 1000), Worked("u1", "p1", "carer", "hourly", 200),
          Worked("u1", "p1", "admin", "monthly", 400)],
         [Ordered("bo", "p1", "u1", 1000), Ordered("eva", "p1", "u1", 250)],
@@ -62,7 +64,8 @@ def test_without_worked_hours_the_hourly_share_is_of_client_time_and_client_time
     facts = QualityFacts(
         OCTOBER,
         [_employed("anna"), _employed("tim", kind="hourly")],
-        [Carried("u1", "p1", "bo", "anna", 300), Carried("u1", "p1", "bo", "tim", 100)],
+        [Carried("u1", "p1", "bo", 400)],
+        [CarriedBy("u1", "p1", "", "anna", 300), CarriedBy("u1", "p1", "", "tim", 100)],
     )
     unit = _shown(facts, "unit", "u1")
     assert (unit["hourly_share"], unit["hourly_share_basis"], unit["client_time_share"]) == (0.25, "client_time", None)
@@ -74,7 +77,8 @@ def test_education_by_headcount_counts_persons_and_by_time_counts_minutes() -> N
         _employed("n2", person_key="k"), _employed("n3", "usk", "hourly", person_key="k", valid_from=date(2026, 10, 2)),
         _employed("boss", "usk", role="admin"), _employed("gone", "usk", valid_to=date(2026, 9, 30)),
     ]  # fmt: skip
-    facts = QualityFacts(OCTOBER, staff, [Carried("u1", "p1", "bo", "u", 10), Carried("u1", "p1", "bo", "n", 30)])
+    minutes = [CarriedBy("u1", "p1", "", "u", 10), CarriedBy("u1", "p1", "", "n", 30)]
+    facts = QualityFacts(OCTOBER, staff, [Carried("u1", "p1", "bo", 40)], minutes)
     education = figures_of(facts)["unit", "u1"].education
     assert education is not None
     assert (education.staff, education.trained_share, education.usk_share) == (4, Fraction(3, 4), Fraction(1, 2))
@@ -103,7 +107,7 @@ def test_times_between_visits_are_shown_only_for_five_staff_or_more() -> None:
     assert rows == [Between("u1", "p1", 8, 5, Fraction(600_000_000))]  # the same client again and a break: no travel
     few = between_visits(Stays.of_visits([v for n in range(4) for v in day(f"s{n}")]), WINDOW)
     for given, shown in ((rows, [{"hour": 8, "staff": 5, "median_minutes": 10.0}]), (few, [])):
-        facts = QualityFacts(OCTOBER, [_employed("a")], [Carried("u1", "p1", "bo", "a", 1)], between=given)
+        facts = QualityFacts(OCTOBER, [_employed("a")], [Carried("u1", "p1", "bo", 1)], between=given)
         assert _shown(facts, "unit", "u1")["minutes_between_visits"] == shown
 
 

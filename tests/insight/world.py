@@ -72,8 +72,10 @@ class Town:
     def planned_starts(self, window: Window) -> Iterable[tuple[str, int]]:
         return [(c, microseconds(at)) for c, at in self.planned if window.from_on <= local_date(at) <= window.to_on]
 
-    def contact_persons(self) -> Iterable[ContactPerson]:
-        return self.contacts
+    def contact_persons(self) -> Mapping[str, Sequence[ContactPerson]]:
+        return {
+            name: [c for c in self.contacts if c.client_id == name] for name in {c.client_id for c in self.contacts}
+        }
 
     def unknown_taps(self, window: Window) -> int:  # noqa: ARG002 - Source's shape
         return self.unknown
