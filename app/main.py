@@ -132,5 +132,5 @@ def create_app(database: Database) -> FastAPI:
     app.include_router(health.router, prefix="/api/v1", include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     check_declared(app)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, https=database.settings.public_url.startswith("https://"))
     return app

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from app.api.access import Access, Principal, access
 from app.api.paging import Answered, problems
-from app.api.said import OptionalIdent, Reason, Stating
+from app.api.said import Ident, OptionalIdent, Reason, Stating
 from app.core.clock import utc_now
 from app.evidence.enrolment import NewDevice
 from app.pipeline_access import enrolling
@@ -56,12 +56,12 @@ def post_device(body: NewDeviceBody, request: Request, by: _Manager) -> DeviceIn
 
 
 @router.post("/{device_id}/confirm", status_code=204, responses=problems(404, 409))
-def post_confirm(device_id: str, body: ConfirmBody, request: Request, by: _Manager) -> None:
+def post_confirm(device_id: Ident, body: ConfirmBody, request: Request, by: _Manager) -> None:
     """Both screens show the same: trust the device. 409 when they differ, or the device has not shown its key yet."""
     enrolling.confirm_device(request.app.state.database, device_id, body.thumbprint, by, utc_now())
 
 
 @router.post("/{device_id}/revoke", status_code=204, responses=problems(404))
-def post_revoke(device_id: str, body: RevokeBody, request: Request, by: _Manager) -> None:
+def post_revoke(device_id: Ident, body: RevokeBody, request: Request, by: _Manager) -> None:
     """Trust the device no more; what it holds is not lost but quarantined."""
     enrolling.revoke_device(request.app.state.database, device_id, body.reason, by, utc_now())

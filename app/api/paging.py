@@ -173,7 +173,7 @@ def json_answer(request: Request, body: Mapping[str, Any]) -> Response:
 def tagged(request: Request, content: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
     """The content with its weak ETag; 304 without it when the caller has it already."""
     tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
-    sent = {**(headers or {}), "ETag": tag, "Vary": "Accept", "Cache-Control": "private, no-cache"}
+    sent = {**(headers or {}), "ETag": tag, "Vary": "Accept", "Cache-Control": "no-store"}
     known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
     if tag.removeprefix("W/") in known or "*" in known:
         return Response(status_code=304, headers=sent)
