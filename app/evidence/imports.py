@@ -228,7 +228,7 @@ def _check(run: Run, source: Source, staged: list[File], options: ImportOptions)
             continue
         if file.name == "excess_reasons.csv":
             name_reasons(run, file)
-        check(run, file, metadata.tables)
+        check(run, file, metadata.tables, options.provider_id)
         if options.provider_id is not None:
             check_owner(run, file, options.provider_id)
         if file is TAPS_FILE:

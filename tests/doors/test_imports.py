@@ -68,6 +68,26 @@ def test_a_provider_brings_nothing_of_anothers(database: Database, door: httpx.C
     assert _send(door, _zip(prices="operation,band,service,unit,valid_from,amount_ore\n"), own)["state"] == "refused"
 
 
+def test_a_provider_does_not_learn_whose_ids_exist_elsewhere(database: Database, door: httpx.Client) -> None:
+    own = machine(database, "scheduling", provider="P1")
+    files = {
+        "planned_visits": PLAN + f"v2,{{client}},P1,{{staff}},{at('8:00').isoformat()},{at('8:30').isoformat()},,,\n",
+        "contacts": "client_id,provider_id,kind,valid_from,staff_id\n{client},P1,contact,2026-01-01,{staff}\n",
+        "staff": "staff_id,valid_from,unit_id,name,employment\nnew,2026-01-01,{unit},Ny,hourly\n",
+    }
+    foreign = {"client": "c3", "staff": "carl", "unit": "U2"}
+    for name, content in files.items():
+        said = []
+        for ids in (foreign, {key: f"{value}x" for key, value in foreign.items()}):
+            job = _send(door, _zip(**{name: content.format(**ids)}), own)
+            assert job["state"] == "refused", (name, ids)
+            said.append([{**one, "value": ""} for one in job["errors"]])  # type: ignore[attr-defined]
+        assert said[0] == said[1], name
+    known = {"client": "c1", "staff": "anna", "unit": "U1"}
+    for name, content in files.items():
+        assert _send(door, _zip(**{name: content.format(**known)}), own)["state"] == "done", name
+
+
 def test_what_is_no_bundle_is_refused_at_once(database: Database, door: httpx.Client) -> None:
     own = machine(database, "registry")
     answer = door.post("/api/v1/imports", content=b"hello", headers=own)

@@ -12,24 +12,30 @@ from sqlalchemy import Table, text
 from app.registry.bundle.columns import BY_NAME, Column, File, Period
 from app.registry.bundle.staging import Run, stage_name
 
+_SEEN = dict.fromkeys(("units.csv", "staff.csv", "orders.csv", "devices.csv"), " AND r.provider_id = :own") | {
+    "clients.csv": " AND r.client_id IN (SELECT client_id FROM orders WHERE provider_id = :own UNION SELECT client_id"
+    " FROM visits WHERE provider_id = :own AND at >= now() - interval '90 days')",
+}  # fmt: skip
+"""Which stored rows of a file a provider's bundle may refer to: those its login sees."""
 
-def check(run: Run, file: File, tables: Mapping[str, Table]) -> None:
-    """Every check of one staged file. `tables` are the tables by name."""
+
+def check(run: Run, file: File, tables: Mapping[str, Table], own: str | None = None) -> None:
+    """Every check of one staged file. `tables` are the tables by name; `own` the provider whose bundle it is."""
     _check_rules(run, file)
     if file.kind != "tap":
         _check_keys_once(run, file)
     for column in file.columns:
         if column.references:
-            _check_reference(run, file, column)
+            _check_reference(run, file, column, own)
     if file.period is not None:
         _check_period(run, file, file.period, tables[file.table])
 
 
-def _note(run: Run, file: File, column: str, expected: str, sql: str) -> None:
+def _note(run: Run, file: File, column: str, expected: str, sql: str, **values: str) -> None:
     """Note an error for each row (line, value[, more]) of `sql`; `expected` may hold {more}."""
     if run.errors.full:
         return
-    rows = run.connection.execute(text(f"{sql} ORDER BY 1 LIMIT {run.errors.room}"))  # names from columns.py only
+    rows = run.connection.execute(text(f"{sql} ORDER BY 1 LIMIT {run.errors.room}"), values)  # names from columns.py
     for row in rows:
         more = row[2] if len(row) > 2 else ""
         run.errors.add(file.name, row[0], column, row[1], expected.format(more=more))
@@ -51,7 +57,8 @@ def _check_keys_once(run: Run, file: File) -> None:
     _note(run, file, file.keys[0], "each key once (" + ", ".join(file.identity) + "), first on line {more}", sql)
 
 
-def _check_reference(run: Run, file: File, column: Column) -> None:
+def _check_reference(run: Run, file: File, column: Column, own: str | None) -> None:
+    """What is referred to exists; to a provider what it may not see does not (EVIDENCE.md section 4)."""
     target = BY_NAME[column.references]
     if target.name in run.broken:
         return
@@ -61,13 +68,15 @@ def _check_reference(run: Run, file: File, column: Column) -> None:
         if target.name in run.staged
         else ""
     )
+    seen = "" if own is None else _SEEN.get(target.name, "")
     sql = (
         f'SELECT s.line, s."{column.name}" FROM {stage_name(file)} s WHERE s."{column.name}" <> \'\' '  # noqa: S608 -- from columns.py
-        f'{staged}AND NOT EXISTS (SELECT 1 FROM {target.table} r WHERE r."{key}" = s."{column.name}") '
+        f'{staged}AND NOT EXISTS (SELECT 1 FROM {target.table} r WHERE r."{key}" = s."{column.name}"{seen}) '
         f"AND NOT EXISTS (SELECT 1 FROM stage_bad_keys b "
         f"WHERE b.file = '{target.name}' AND b.value = s.\"{column.name}\")"
     )
-    _note(run, file, column.name, f"a {key} of {target.name} or stored before", sql)
+    bound = {} if own is None or not seen else {"own": own}
+    _note(run, file, column.name, f"a {key} of {target.name} or stored before", sql, **bound)
 
 
 def _check_period(run: Run, file: File, period: Period, table: Table) -> None:
