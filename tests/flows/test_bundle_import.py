@@ -128,6 +128,16 @@ def test_a_known_tap_with_other_content_refuses_the_bundle(
         assert load_directory(connection).clients["c2"].name == ""
 
 
+def test_a_seq_may_be_as_large_as_a_device_counts(database: Database, tmp_path: Path) -> None:
+    bundle = every_file()
+    bundle["taps.csv"][2]["seq"] = "9223372036854775808"
+    assert [one.split(":")[0] for one in errors_of(database, write(tmp_path / "more", bundle))] == [
+        "taps.csv, line 4, seq"
+    ]
+    bundle["taps.csv"][2]["seq"] = "9223372036854775807"
+    assert take_in(database, write(tmp_path / "in", bundle)).counts["taps.csv"] == Counts(3, 0, 0)
+
+
 def test_one_tap_twice_in_a_file_is_one_tap_and_with_two_contents_an_error(database: Database, tmp_path: Path) -> None:
     bundle = every_file()
     bundle["taps.csv"].append(dict(bundle["taps.csv"][0]))

@@ -18,7 +18,7 @@ _CLOCK = re.compile(
 ).fullmatch
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII).fullmatch
 _SHORT_INT = re.compile(r"\d{1,9}", re.ASCII).fullmatch
-_INT = re.compile(r"-?\d{1,18}", re.ASCII).fullmatch
+_INT = re.compile(r"-?\d{1,19}", re.ASCII).fullmatch
 _DECIMAL = re.compile(r"-?\d{1,15}(?:[.]\d{1,10})?", re.ASCII).fullmatch
 _SMALL = 2_147_483_647
 _BIG_COLUMNS = frozenset({"seq", "kom_seq", "amount_ore"})
