@@ -29,6 +29,7 @@ from app.registry.bundle.columns import (
     File,
 )
 from app.registry.bundle.errors import BundleError
+from app.registry.bundle.keys import keep_proved
 from app.registry.bundle.reasons import name_reasons
 from app.registry.bundle.source import Source, open_bundle
 from app.registry.bundle.staging import Progress, Run, bad_keys_table, no_progress, stage
@@ -228,6 +229,8 @@ def _check(run: Run, source: Source, staged: list[File], options: ImportOptions)
             continue
         if file.name == "excess_reasons.csv":
             name_reasons(run, file)
+        if file.name == "devices.csv":
+            keep_proved(run, file)
         check(run, file, metadata.tables, options.provider_id)
         if options.provider_id is not None:
             check_owner(run, file, options.provider_id)

@@ -330,6 +330,19 @@ def test_an_admin_sees_no_client_data_without_breaking_the_glass_and_changes_non
     assert browser.get(visits).status_code == 403, "sixty minutes are over"
 
 
+def test_an_admin_with_broken_glass_still_does_an_admins_own_work(
+    town: Database, open_browser: Callable[[], Browser]
+) -> None:
+    browser = open_browser()
+    signed_in(town, browser, "admin")
+    role = {"role": "carer", "valid_from": "2026-01-01", "provider_id": "P1"}
+    invited = browser.post("/people", {"name": "Cia", "role": role}).json()["person_id"]
+    assert browser.post("/auth/break-glass", {"reason": "Ärende 4711: fel besök"}).status_code == 200
+    assert invited in {one["person_id"] for one in browser.get("/people").json()["items"]}
+    assert browser.post(f"/people/{invited}/invitation").status_code == 201
+    assert browser.post("/people/u_nobody/invitation").status_code == 404
+
+
 def test_a_lost_passkey_is_found_by_its_label_and_removed(town: Database, open_browser: Callable[[], Browser]) -> None:
     browser, stranger = open_browser(), open_browser()
     lost = signed_in(town, browser, "manager", provider_id="P1")

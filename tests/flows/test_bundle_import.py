@@ -11,11 +11,14 @@ from sqlalchemy import text
 
 from app.db.callers import Caller
 from app.db.engine import Database
+from app.evidence.enrolment import revoke
 from app.evidence.imports import import_bundle
+from app.evidence.rules.signatures import jwk_text
 from app.evidence.store import load_declines, load_planned_visits
 from app.refusals import BundleRefused
 from app.registry.bundle.storing import Counts
 from app.registry.store import load_directory, load_policy_book
+from tests.evidence.devices import START, Device, register, rows
 from tests.flows.bundles import NOW, POLICIES, Bundle, every_file, read, write
 from tests.flows.test_bundle_round_trip import give_out, take_in
 
@@ -55,6 +58,27 @@ def test_a_uid_of_seven_bytes_may_begin_with_08(database: Database, tmp_path: Pa
     bundle = every_file()
     bundle["tags.csv"][0]["tag_uid"] = "08A1B2C3D4E5F6"
     assert take_in(database, write(tmp_path / "in", bundle)).errors == []
+
+
+def test_a_list_of_devices_takes_no_key_back_and_trusts_no_revoked_device_again(
+    database: Database, tmp_path: Path
+) -> None:
+    device = Device("d_read")
+    register(database, device, provider_id="p1")
+    with database.transaction(Caller.batch()) as connection:
+        revoke(connection, "d_read", "stolen", NOW)
+    row = {"device_id": "d_read", "provider_id": "p1", "kind": "phone"}
+    for number in range(2):
+        path = write(tmp_path / str(number), {"devices.csv": [row]})
+        counts = take_in(database, path).counts["devices.csv"]
+        assert counts == Counts(0, 1 - number, number), "the kind was another once"
+    [stored] = rows(
+        database, "SELECT public_jwk, enrolled_at, revoked_at, kind FROM devices WHERE device_id = 'd_read'"
+    )
+    assert stored == (jwk_text(device.jwk), START, NOW, "phone")
+    stolen = jwk_text(Device("d_thief").jwk)
+    report = take_in(database, write(tmp_path / "thief", {"devices.csv": [{**row, "public_jwk": stolen}]}))
+    assert [(one.file, one.line, one.column) for one in report.errors] == [("devices.csv", 2, "public_jwk")]
 
 
 def test_a_dry_run_counts_the_same_and_stores_nothing(database: Database, tmp_path: Path) -> None:
