@@ -170,11 +170,12 @@ class Sender:
             outbox.note_results(receipt.results)
         if receipt.revoked != outbox.revoked:
             outbox.set_revoked(revoked=receipt.revoked)
-        if receipt.upto > head[0] and receipt.upto_hash:
+        if receipt.upto > head[0]:
+            # Without a hash (two contents are held there, or none) the chain visibly begins anew: better than a fork.
             log.warning(
                 "the server holds statements to %s, this outbox to %s: going on behind them", receipt.upto, head[0]
             )
-            outbox.skip_to(receipt.upto, receipt.upto_hash)
+            outbox.skip_to(receipt.upto, receipt.upto_hash or NOTHING_BEFORE)
         beyond = max((seq for seq in receipt.missing if seq > head[0]), default=0)
         if beyond:
             # This disk is an old copy and even its mark is: the server holds numbers of which only the gaps are told.

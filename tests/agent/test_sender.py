@@ -196,6 +196,16 @@ def test_a_server_that_knows_more_than_this_disk_is_believed_and_no_number_given
     assert payload_of(outbox.waiting(42, 1, 9999)[0].jws)["prev"] == "h" * 43
 
 
+@pytest.mark.parametrize("nothing", ["", None])
+def test_a_server_that_cannot_name_the_last_of_what_it_holds_is_believed_as_to_its_number(
+    outbox: Outbox, sender: Sender, server: TapServer, nothing: str | None
+) -> None:
+    server.forge = {"upto": 41, "upto_hash": nothing}  # as where the number was forked, voided or rejected
+    sender.step()
+    server.forge = {}
+    assert tap(outbox) == 42
+
+
 def test_a_statement_never_sent_is_not_received_by_being_unmentioned(outbox: Outbox) -> None:
     for _ in range(3):
         tap(outbox)

@@ -11,14 +11,14 @@ import shutil
 from pathlib import Path
 
 from device_agent.clock import SystemClock
-from device_agent.keys import DeviceKey, payload_of
+from device_agent.keys import DeviceKey, payload_of, statement_hash
 from device_agent.loop import http_client
 from device_agent.outbox import FILE_NAME, MARK_NAME
 from device_agent.sender import Sender, Server
 from device_agent.setup import KEY_NAME
 from tests.agent.conftest import tap
 from tests.agent.server import TapServer
-from tests.agent.torn import damage, grown, reopen, statements
+from tests.agent.torn import damage, grown, reopen
 from tests.crash.result import Result, say
 
 TAPS = 24
@@ -64,17 +64,19 @@ def _heal(
         fresh = tap(outbox)
         for _ in range(4):
             sender.step()
-    held = statements(outbox)
     result.wrong("lost", [str(seq) for seq in sorted(readable) if server.held.get(seq) != green[seq]], where)
     result.wrong("lost", [str(fresh)] if fresh not in server.held else [], where)
     if marked or len(readable) == TAPS:
-        again = [
-            seq for seq in (*held, *server.held) if seq in green and server.held.get(seq, green[seq]) != green[seq]
-        ]
+        # A damaged signature over sound words is made anew: the statement is its words (EVIDENCE.md section 1).
+        again = [seq for seq, jws in green.items() if seq in server.held and not _same(server.held[seq], jws)]
         result.wrong("doubled", [str(seq) for seq in again] + ([str(fresh)] if fresh <= TAPS else []), where)
         result.wrong("lost", [f"{seq} in silence" for seq in _unsaid(server, fresh)], where)
     result.undrained += outbox.counts().waiting + outbox.counts().parked
     outbox.close()
+
+
+def _same(one: str, other: str) -> bool:
+    return statement_hash(one) == statement_hash(other)
 
 
 def _unsaid(server: TapServer, last: int) -> list[int]:
