@@ -350,7 +350,12 @@ def test_a_reason_added_by_policy_is_known(database: Database, tmp_path: Path) -
 def test_a_provider_brings_only_what_is_its_own(database: Database, tmp_path: Path) -> None:
     take_in(database, write(tmp_path / "in", every_file()))
     plan = every_file()["planned_visits.csv"][0]
-    own = write(tmp_path / "own", {"planned_visits.csv": [{**plan, "planned_id": "v1", "provider_id": "p2"}]})
+    own_plan = {**plan, "planned_id": "v1", "provider_id": "p2", "staff_id": ""}
+    own = write(tmp_path / "own", {"planned_visits.csv": [own_plan]})
+    not_its_client = take_in(database, own, provider_id="p2")
+    assert [error.column for error in not_its_client.errors] == ["client_id"]
+    order = {**every_file()["orders.csv"][1], "order_id": "o3", "provider_id": "p2", "unit_id": ""}
+    take_in(database, write(tmp_path / "ordered", {"orders.csv": [order]}))
     assert take_in(database, own, provider_id="p2").errors == []
     with database.transaction(Caller.batch()) as connection:
         plans = load_planned_visits(connection)
