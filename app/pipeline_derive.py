@@ -24,9 +24,9 @@ from app.evidence.flow import Answer
 from app.evidence.imports import ImportReport
 from app.evidence.store import append
 from app.evidence.tables import declines, excess_reasons
-from app.facts import Decline
+from app.facts import Decline, MonthAccount
 from app.months import flow as months_flow
-from app.months.flow import CLIENTS_AT_ONCE
+from app.months.flow import CLIENTS_AT_ONCE, Kind
 from app.months.loading import Key
 from app.months.tables import month_accounts
 from app.registry.tables import devices
@@ -38,7 +38,7 @@ from app.visits.imported import changes_of
 from app.visits.queue import Change
 from app.visits.rebuild import Progress, no_progress
 from app.visits.rebuild import rebuild as rebuild_visits
-from app.visits.staging import Difference
+from app.visits.staging import MOST_NAMED, Difference
 from app.visits.stated import changes_of_statement
 from app.visits.stretch import MARGIN, Span, merged
 from app.visits.tables import visits
@@ -143,7 +143,7 @@ def rebuild(
             difference = rebuild_visits(database, now, progress=progress)
             with database.transaction(Caller.batch()) as writing:
                 rebuild_devices(writing, now)
-            refresh_all(database, now, progress)
+            _add_accounts(difference, refresh_all(database, now, progress))
             # Only now: a rebuild that dies half way is asked for again by what waited.
             with database.transaction(Caller.batch()) as writing:
                 writing.execute(text("DELETE FROM derive_queue WHERE queue_id <= :waiting"), {"waiting": waiting or 0})
@@ -160,15 +160,30 @@ def lock(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": DERIVATION_LOCK})
 
 
-def follow(connection: Connection, spans: set[AccountSpan], now: datetime) -> None:
-    """Accounts and provisional lines that may differ after a derivation, in its transaction."""
+def follow(connection: Connection, spans: set[AccountSpan], now: datetime) -> list[tuple[Kind, MonthAccount]]:
+    """Accounts and provisional lines that may differ after a derivation, in its transaction; which accounts did."""
+    altered: list[tuple[Kind, MonthAccount]] = []
     for computed in months_flow.refresh(connection, spans, now):
         corrected = write_lines(connection, computed, now)
         months_flow.shut_again(connection, computed, corrected)
+        altered += computed.altered
+    return altered
 
 
-def refresh_all(database: Database, now: datetime, progress: Progress) -> None:
-    """Every account of every client that has any, some clients a transaction."""
+def _add_accounts(difference: Difference, altered: Sequence[tuple[Kind, MonthAccount]]) -> None:
+    """What a rebuild found of accounts, beside what it found of visits and findings."""
+    for number, (kind, account) in enumerate(altered):
+        counts = getattr(difference, kind)
+        counts["month_accounts"] = counts.get("month_accounts", 0) + 1
+        if number < MOST_NAMED:
+            ident = f"{account.month}/{account.client_id}/{account.provider_id}"
+            row = {"table": "month_accounts", "kind": kind, "id": ident, "month": str(account.month)}
+            difference.named.append(row)
+
+
+def refresh_all(database: Database, now: datetime, progress: Progress) -> list[tuple[Kind, MonthAccount]]:
+    """Every account of every client that has any, some clients a transaction; which were stored otherwise."""
+    altered: list[tuple[Kind, MonthAccount]] = []
     with database.transaction(Caller.batch()) as connection:
         span = connection.execute(text("SELECT min(month_on), max(month_on) FROM visits")).one()
         if span[0] is not None:
@@ -177,8 +192,9 @@ def refresh_all(database: Database, now: datetime, progress: Progress) -> None:
     for done in range(0, len(keys), CLIENTS_AT_ONCE):
         part = keys[done : done + CLIENTS_AT_ONCE]
         with database.transaction(Caller.batch()) as connection:
-            follow(connection, {AccountSpan(*key, *_ALWAYS) for key in part}, now)
+            altered += follow(connection, {AccountSpan(*key, *_ALWAYS) for key in part}, now)
         progress("accounts", min(done + CLIENTS_AT_ONCE, len(keys)), len(keys))
+    return altered
 
 
 def _all_keys(connection: Connection) -> list[Key]:

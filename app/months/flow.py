@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
+from typing import Literal
 
 from sqlalchemy import Connection, or_, select, tuple_
 
 from app.core.month import Month
 from app.evidence.store import among
+from app.facts import MonthAccount
 from app.facts.accounts import AccountResult
 from app.findings import store as finding_store
 from app.findings.tables import findings
 from app.months import store
-from app.months.loading import Books, Key, active_months, load_books
+from app.months.loading import Books, Key, active_months, load_books, made_up_links
 from app.months.restating import restate
 from app.months.rules.chain import Chain, account_in_chain
 from app.months.rules.closing import adjusting_month, is_as_frozen
@@ -31,6 +33,7 @@ from app.registry.tables import orders
 from app.visits.draft import AccountSpan
 
 CLIENTS_AT_ONCE = 400
+Kind = Literal["changed", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,9 @@ class Computed:
 
     books: Books
     chains: tuple[Chain, ...]
+    altered: tuple[tuple[Kind, MonthAccount], ...] = ()
+    """The accounts that were stored otherwise; not those made for the first time, as any month's are when it is asked
+    for."""
 
 
 def refresh(connection: Connection, spans: Collection[AccountSpan], now: datetime) -> Iterable[Computed]:
@@ -50,15 +56,20 @@ def refresh(connection: Connection, spans: Collection[AccountSpan], now: datetim
     book = load_policy_book(connection)
     for keys in _parts(sorted(wanted)):
         active = active_months(connection, keys)
-        months = {
-            key: {
-                month
-                for month in active.get(key, set())
-                if any(span.first <= month <= span.last.next for span in wanted[key])
-            }
-            for key in keys
-        }
+        links = made_up_links(connection, keys)
+        months = {key: _touched(wanted[key], active.get(key, set()), links.get(key, ())) for key in keys}
         yield _compute(connection, months, book, now)
+
+
+def _touched(spans: Collection[AccountSpan], active: set[Month], links: Collection[tuple[Month, date]]) -> set[Month]:
+    """The months with an account that may differ: those of the spans, the one after, into which they may be carried,
+    and those of declines that are linked to a day of these months, or to the same day as a decline of them."""
+    touched = {month for month in active if any(span.first <= month <= span.last.next for span in spans)}
+    days = {on for month, on in links if month in touched or any(s.first <= Month.of(on) <= s.last for s in spans)}
+    for month, on in links:
+        if on in days:
+            touched |= {month, month.next} & active
+    return touched
 
 
 def shut_again(connection: Connection, computed: Computed, corrected: Collection[tuple[Key, Month]]) -> None:
@@ -133,9 +144,9 @@ def _compute(connection: Connection, months: Mapping[Key, set[Month]], book: Pol
         if takes is not None and any((key, month) in reopened for month in its):
             opened.add(takes)
         chains += [chain_of(books, key, month) for month in sorted(opened)]
-    _store(connection, chains, now)
-    restate(connection, books, months, now)
-    return Computed(books, tuple(chains))
+    altered = _store(connection, chains, now)
+    altered += [("changed", account) for account in restate(connection, books, months, now)]
+    return Computed(books, tuple(chains), tuple(altered))
 
 
 def chain_of(books: Books, key: Key, month: Month) -> Chain:
@@ -151,14 +162,14 @@ def chain_of(books: Books, key: Key, month: Month) -> Chain:
     return account_in_chain(month, inputs, history, books.book)
 
 
-def _store(connection: Connection, chains: Sequence[Chain], now: datetime) -> None:
-    """Append accounts that differ from what is known, and replace their findings."""
+def _store(connection: Connection, chains: Sequence[Chain], now: datetime) -> list[tuple[Kind, MonthAccount]]:
+    """Append accounts that differ from what is known, and replace their findings; which of the known they are."""
     by_place = {
         (chain.result.account.month, chain.result.account.client_id, chain.result.account.provider_id): chain.result
         for chain in chains
     }
     if not by_place:
-        return
+        return []
     clients = {client_id for _, client_id, _ in by_place}
     months = {month for month, _, _ in by_place}
     c = month_accounts.c
@@ -186,6 +197,9 @@ def _store(connection: Connection, chains: Sequence[Chain], now: datetime) -> No
         for origin in chain.origins
     }
     _store_findings(connection, origins | by_place, now)
+    places = [(one.account.month, one.account.client_id, one.account.provider_id) for one in changed]
+    altered: list[tuple[Kind, MonthAccount]] = [("gone", one.account) for one in gone]
+    return altered + [("changed", one.account) for one, at in zip(changed, places, strict=True) if at in known]
 
 
 def _unknown(stored: StoredAccount) -> StoredAccount:

@@ -205,6 +205,18 @@ def _resolved(connection: Connection, keys: Collection[Key], months: Collection[
     return frozenset(rows.scalars())
 
 
+def made_up_links(connection: Connection, keys: Collection[Key]) -> dict[Key, list[tuple[Month, date]]]:
+    """Per client and provider the declines that were made up: their month, and the day they are linked to."""
+    c = decline_outcomes.c
+    found: dict[Key, list[tuple[Month, date]]] = defaultdict(list)
+    query = select(c.client_id, c.provider_id, c.planned_start_at, c.made_up_on).where(
+        among(c.client_id, {client_id for client_id, _ in keys}), c.made_up_on.is_not(None)
+    )
+    for client_id, provider_id, at, on in connection.execute(query):
+        found[client_id, provider_id].append((local_month(at), on))
+    return found
+
+
 def active_months(connection: Connection, keys: Collection[Key]) -> dict[Key, set[Month]]:
     """Per client and provider the months with a visit, a decline, a reason or a stored account."""
     clients = {client_id for client_id, _ in keys}

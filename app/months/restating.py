@@ -14,17 +14,20 @@ from sqlalchemy import Connection
 
 from app.core.month import Month
 from app.evidence.store import among
+from app.facts import MonthAccount
 from app.months import store
 from app.months.loading import Books, Key
 from app.months.rules.reasons import as_it_stands
 from app.months.tables import month_accounts
 
 
-def restate(connection: Connection, books: Books, months: Mapping[Key, Collection[Month]], now: datetime) -> None:
-    """Append those of the closed accounts among these that stand otherwise than they are shown."""
+def restate(
+    connection: Connection, books: Books, months: Mapping[Key, Collection[Month]], now: datetime
+) -> list[MonthAccount]:
+    """Append those of the closed accounts among these that stand otherwise than they are shown; which they are."""
     touched = {(key, month) for key, its in months.items() for month in its if month in books.closed}
     if not touched:
-        return
+        return []
     c = month_accounts.c
     shown = store.load_current(
         connection,
@@ -41,3 +44,4 @@ def restate(connection: Connection, books: Books, months: Mapping[Key, Collectio
         if account is not None and replace(account, known_at=one.account.known_at, state="closed") != one.account:
             changed.append(replace(one, account=replace(account, state="closed")))
     store.put(connection, changed, (), now)
+    return [one.account for one in changed]

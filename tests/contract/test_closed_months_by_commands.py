@@ -5,7 +5,9 @@ Ordered 100 (ceiling 110) unless said otherwise; one visit on 3 March. Worked ou
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import subprocess
 import sys
 import zipfile
@@ -14,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from app.cli import COMMANDS
+from app.cli.registry import run
+from app.db.callers import Caller
+from app.db.engine import Database
+from app.months.tables import month_accounts
 from tests.contract.commands import Komgick
 from tests.contract.month_bundles import MonthBundle, figures
 from tests.contract.vector_bundles import Ids
@@ -228,3 +236,50 @@ def test_the_months_lines_come_as_a_spreadsheet_through_a_pipe(
     done = subprocess.run(command, env=dict(cli_environment), capture_output=True, check=True)
     with zipfile.ZipFile(io.BytesIO(done.stdout)) as book:
         assert b"P-bo" in book.read("xl/sharedStrings.xml")
+
+
+def test_a_decline_made_up_in_another_month_follows_what_was_executed_there(tmp_path: Path, komgick: Komgick) -> None:
+    """45 min declined at the door in October 2016, 30 made up on 5 December: known before October's run, or after."""
+    town = MonthBundle()
+    town.prices()
+    before, after = town.client("before", 600), town.client("after", 600)
+    for ids in (before, after):
+        town.tap(ids, "KOM", "2016-10-05 08:00")
+        town.decline(ids, "2016-10-05 08:00", "08:45", "at_door", "08:02", made_up_minutes=30, made_up_on="2016-12-05")
+    town.put(komgick, tmp_path / "one")
+    whole = "declined_compensated 45, reported 45, free 45, settled 45"
+    assert month(komgick, "2016-10") == dict.fromkeys((before.client, after.client), whole)
+    town.visit(before, "2016-12-05 08:00", "08:40")
+    town.put(komgick, tmp_path / "two")
+    october = {
+        before.client: "declined_compensated 15, made_up_offset 30, reported 15, free 15, settled 15",
+        after.client: whole,
+    }
+    assert month(komgick, "2016-10") == october
+    komgick("month", "close", "2016-10", "--on", "2016-11-06")
+    assert month(komgick, "2016-11") == {}
+    town.visit(after, "2016-12-05 08:00", "08:20")
+    town.put(komgick, tmp_path / "three")
+    assert month(komgick, "2016-11") == {after.client: "adjustment -20, settled -20"}
+    assert month(komgick, "2016-10") == october
+    assert komgick.json("rebuild") == []
+
+
+def test_a_rebuild_names_the_accounts_that_were_stored_otherwise(
+    tmp_path: Path, komgick: Komgick, database: Database
+) -> None:
+    town = MonthBundle()
+    bo = town.client("bo", 600)
+    town.visit(bo, THIRD, "08:30")
+    town.put(komgick, tmp_path / "one")
+    assert komgick.json("rebuild") == []
+    with database.transaction(Caller.batch()) as connection:
+        connection.execute(update(month_accounts).values(executed_minutes=31))
+    said, status = io.StringIO(), 0
+    with contextlib.redirect_stdout(said):
+        status = run(COMMANDS, ["rebuild", "--format", "json"])
+    (row,) = json.loads(said.getvalue())
+    assert (status, row["table"], row["kind"], row["id"]) == (
+        1, "month_accounts", "changed", f"{MARCH}/{bo.client}/{bo.provider}",
+    )  # fmt: skip
+    assert month(komgick, MARCH)[bo.client].startswith("executed 30")
