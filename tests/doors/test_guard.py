@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -9,10 +11,13 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import insert
 
 from app.api import guard
+from app.db.callers import Caller
 from app.db.engine import Database
 from app.main import create_app
+from app.registry.tables import clients
 from tests.doors import town
 from tests.doors.serving import served
 
@@ -42,6 +47,18 @@ def test_personal_data_is_stored_in_no_cache(database: Database) -> None:
     )
     assert answer.json()["items"]
     assert answer.headers["cache-control"] == "no-store"
+
+
+def test_no_cell_of_csv_is_a_formula(database: Database) -> None:
+    town.furnish(database)
+    names = ("=1+1", "+1", "-1", "@A1", "\t=1", "Åsa")
+    with database.transaction(Caller.batch()) as connection:
+        for number, name in enumerate(names):
+            connection.execute(insert(clients), {"client_id": f"x{number}", "name": name})
+    asks = {**town.person(database, "city_controller"), "accept": "text/csv"}
+    rows = list(csv.DictReader(io.StringIO(TestClient(create_app(database)).get("/api/v1/clients", headers=asks).text)))
+    shown = {row["client_id"]: row["name"] for row in rows}
+    assert [shown[f"x{number}"] for number in range(6)] == ["'=1+1", "'+1", "'-1", "'@A1", "'\t=1", "Åsa"]
 
 
 def test_a_body_is_counted_while_it_streams_whatever_it_says_of_its_length(database: Database) -> None:
