@@ -110,27 +110,40 @@ def unusual(rule: str, about: About, shares: Sequence[Share], *, least: int, flo
     """The groups whose share is far above that of all the others together.
 
     Each is tested against the others' share (at least `floor`, so that a property nobody else has is not proof by one
-    case), by the exact binomial test, at one in a thousand for the whole list. At least `least` hits.
+    case), by the exact binomial test, at one in a thousand for the whole list. At least `least` hits. Whoever is found
+    is no measure for the rest: they are tested again without it, until nobody more is found.
     """
+    limit = float(SIGNIFICANT) / max(len(shares), 1)
+    found: dict[str, tuple[Fraction, float]] = {}
+    while True:
+        rest = [share for share in shares if share.name not in found]
+        hits, total = sum(share.hits for share in rest), sum(share.of for share in rest)
+        more = {}
+        for share in rest:
+            if share.hits >= least:
+                others = total - share.of
+                usual = max(Fraction(hits - share.hits, others) if others else Fraction(0), floor)
+                p_value = _so_many_or_more(share.hits, share.of, usual)
+                if p_value < limit:
+                    more[share.name] = (usual, p_value)
+        if not more:
+            break
+        found |= more
+    return [
+        Irregularity(
+            rule, about, share.name, share.provider_id, share.hits, share.of, found[share.name][0] * share.of,
+            found[share.name][1], share.visit_ids,
+        )
+        for share in shares
+        if share.name in found
+    ]  # fmt: skip
+
+
+def _so_many_or_more(hits: int, of: int, usual: Fraction) -> float:
+    """The exact binomial probability of at least so many hits by chance."""
     from scipy.stats import binomtest  # noqa: PLC0415 -- an extra; only this question needs it
 
-    hits, total = sum(share.hits for share in shares), sum(share.of for share in shares)
-    limit = float(SIGNIFICANT) / max(len(shares), 1)
-    found = []
-    for share in shares:
-        if share.hits < least:
-            continue
-        rest = total - share.of
-        usual = max(Fraction(hits - share.hits, rest) if rest else Fraction(0), floor)
-        p_value = float(binomtest(share.hits, share.of, float(usual), alternative="greater").pvalue)
-        if p_value < limit:
-            found.append(
-                Irregularity(
-                    rule, about, share.name, share.provider_id, share.hits, share.of, usual * share.of, p_value,
-                    share.visit_ids,
-                )
-            )  # fmt: skip
-    return found
+    return float(binomtest(hits, of, float(usual), alternative="greater").pvalue)
 
 
 def shares_of(

@@ -40,6 +40,14 @@ def load_scene(connection: Connection, month: Month) -> Scene:
     away = select(absences).where(
         absences.c.from_on <= month.last_on, or_(absences.c.to_on.is_(None), absences.c.to_on >= month.first_on)
     )
+    declined = [
+        DeclineOutcome(
+            row.decline_id, row.client_id, row.provider_id, row.planned_start_at, row.notice,
+            tuple(row.visit_ids), row.planned_minutes, row.executed_minutes, row.share_percent,
+            row.compensation_minutes, row.made_up_minutes, row.made_up_on,
+        )
+        for row in connection.execute(outcomes)
+    ]  # fmt: skip
     worked = select(staff_hours.c.staff_id).where(staff_hours.c.worked_on.between(month.first_on, month.last_on))
     shared = select(devices.c.device_id).where(devices.c.kind.in_(_SHARED_KINDS))
     return Scene(
@@ -54,15 +62,8 @@ def load_scene(connection: Connection, month: Month) -> Scene:
         },
         taps=_taps(connection, month),
         findings=[row for _, row in findings_store.load(connection, findings.c.at >= from_at, findings.c.at < to_at)],
-        accounts=_accounts(connection, month, made),
-        declines=[
-            DeclineOutcome(
-                row.decline_id, row.client_id, row.provider_id, row.planned_start_at, row.notice,
-                tuple(row.visit_ids), row.planned_minutes, row.executed_minutes, row.share_percent,
-                row.compensation_minutes, row.made_up_minutes, row.made_up_on,
-            )
-            for row in connection.execute(outcomes)
-        ],
+        accounts=_accounts(connection, month, made, declined),
+        declines=declined,
         corrections=_corrections(connection, made),
         absences=[Absence(row.client_id, row.from_on, row.kind, row.to_on) for row in connection.execute(away)],
         employments=load_employments(connection),
@@ -89,13 +90,20 @@ def _taps(connection: Connection, month: Month) -> list[TapSeen]:
     return [TapSeen(*row) for row in connection.execute(query)]
 
 
-def _accounts(connection: Connection, month: Month, made: list[Visit]) -> list[AccountSeen]:
-    executed: dict[tuple[str, str], int] = defaultdict(int)
+def _accounts(
+    connection: Connection, month: Month, made: list[Visit], declined: list[DeclineOutcome]
+) -> list[AccountSeen]:
+    """Reported time is executed and compensated declined time (DOMAIN.md 3)."""
+    reported: dict[tuple[str, str], int] = defaultdict(int)
+    for decline in declined:
+        reported[decline.client_id, decline.provider_id] += decline.compensation_minutes - min(
+            decline.made_up_minutes, decline.compensation_minutes
+        )
     for visit in made:
         if visit.accepted and visit.role == "carer" and visit.service in COUNTED_CLASSES:
-            executed[visit.client_id, visit.provider_id] += visit.minutes
+            reported[visit.client_id, visit.provider_id] += visit.minutes
     return [
-        AccountSeen(*account, row.minutes, row.ceiling_minutes, executed[account])
+        AccountSeen(*account, row.minutes, row.ceiling_minutes, reported[account])
         for account, row in load_ordered(connection, month).items()
     ]
 

@@ -65,6 +65,14 @@ def test_the_binomial_test_is_exact_and_counts_how_many_were_tested() -> None:
     assert unusual("x", "provider", [*usual, Share("lucky", "lucky", 18, 1000)], least=5, floor=Fraction(1, 1000)) == []
 
 
+def test_one_who_does_it_does_not_hide_another() -> None:
+    usual = [Share(f"p{n}", f"p{n}", 1, 100) for n in range(3)]
+    both = [Share("many", "many", 200, 300), Share("some", "some", 60, 200)]
+    found = unusual("x", "provider", [*usual, *both], least=5, floor=Fraction(1, 100))
+    assert [row.about_id for row in found] == ["many", "some"]
+    assert found[1].expected == Fraction(1, 100) * 200, "against the honest ones, not against the other"
+
+
 def test_manual_visits_up_to_the_floor_are_nobodys_business() -> None:
     def scene(manual: int) -> Scene:
         made = [visit(f"c{n}", "a", "08:00", "08:30", source="manual" if n < manual else "taps") for n in range(100)]
