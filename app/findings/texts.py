@@ -184,7 +184,8 @@ def finding_text(finding: Finding, language: Language = "sv", client_word: str =
 
     `client_word` is the policy of that name: the installation's Swedish word for the client.
     """
-    swedish, english = _TEXTS[finding.code]
+    # During an update a newer server may have written what this one has no sentence for: better its code than nothing.
+    swedish, english = _TEXTS.get(finding.code, (finding.code, finding.code))
     return (swedish if language == "sv" else english).format_map(_Facts(finding, client_word))
 
 

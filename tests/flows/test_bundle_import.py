@@ -46,6 +46,15 @@ def test_the_same_bundle_again_changes_nothing(database: Database, tmp_path: Pat
     assert again.touched.devices == ()
 
 
+@pytest.mark.parametrize("key", [b"p1\x00", b"p1\xb2"])
+def test_a_key_that_cannot_be_stored_is_an_error_of_its_row(database: Database, tmp_path: Path, key: bytes) -> None:
+    path = write(tmp_path / "in", {"providers.csv": [{"provider_id": "p1", "name": "", "operation": "private"}]})
+    file = path / "providers.csv"
+    file.write_bytes(file.read_bytes().replace(b"p1", key))
+    [found] = errors_of(database, path)
+    assert found.startswith("providers.csv, line 2, provider_id")
+
+
 @pytest.mark.parametrize("uid", ["08A1B2C3", "08:a1:b2:c3", "08 A1 B2 C3"])
 def test_a_random_uid_is_nobodys_tag_and_nobodys_badge(database: Database, tmp_path: Path, uid: str) -> None:
     bundle = every_file()

@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from app.api.access import Access, routes_of
 from app.db.callers import Caller
+from app.findings.codes import CODES
 from app.main import create_app
 from tests.doors.serving import serving
 from tests.walls.world import World
@@ -108,13 +109,12 @@ def crowd(world: World, environment: Mapping[str, str]) -> Iterator[Crowd]:
         assert client.get("/healthz").status_code == 200
 
 
-def not_derived(world: World) -> list[tuple[Any, ...]]:
-    """Changes that the derivation had to set aside: stored by a door that should have refused them."""
+def left_behind(world: World) -> list[str]:
+    """What bad input left in the database: changes that could not be derived, findings of codes nobody knows."""
     with world.database.transaction(Caller.batch(), read_only=True) as connection:
-        return [
-            tuple(row)
-            for row in connection.execute(text("SELECT kind, key, failed FROM derive_queue WHERE failed <> ''"))
-        ]
+        failed = connection.execute(text("SELECT kind, key, failed FROM derive_queue WHERE failed <> ''")).all()
+        codes = set(connection.execute(text("SELECT DISTINCT code FROM findings")).scalars())
+    return [f"not derived: {tuple(row)}" for row in failed] + [f"unknown code: {one}" for one in codes - set(CODES)]
 
 
 def as_query(value: Any, dice: random.Random) -> Any:

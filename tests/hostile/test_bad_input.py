@@ -13,7 +13,7 @@ from app.db.engine import Database
 from app.evidence.keys import SUN_KEYS, write_secret
 from tests.evidence.devices import Device, register
 from tests.hostile.attacks import KEYS, BadBundles, ForgedStatements, FromTheDocument, SpoiltRequests
-from tests.hostile.crowd import Crowd, crowd, not_derived
+from tests.hostile.crowd import Crowd, crowd, left_behind
 from tests.walls.world import World, build
 
 SHORT, LONG = (2, 12), (27, 4)
@@ -50,7 +50,7 @@ def test_no_bad_input_breaks_the_server_or_gets_in(
         asked = asking.answers.total()
         print(f"{asked} requests: {dict(sorted(asking.answers.items()))}; server {memory[0]} .. {memory[-1]} KiB")
         wrong = [f"{what}\n    {example}" for what, example in sorted(asking.wrong.items())]
-        wrong += forged.accepted_wrongly() + bundles.failed() + [f"not derived: {one}" for one in not_derived(world)]
+        wrong += forged.accepted_wrongly() + bundles.failed() + left_behind(world)
     assert not wrong, "\n".join(wrong)
     assert memory[-1] - memory[len(memory) // 4] < MOST_GROWTH_KIB, memory
     assert asked >= (20_000 if rounds == LONG[0] else 350)

@@ -90,3 +90,7 @@ def test_reversed_acts_name_both_taps() -> None:
 def test_the_installation_chooses_its_word_for_the_client() -> None:
     finding = only(derived("2026-07-05 08:00 KOM anna tag:nobodys"), "unknown_tag")
     assert finding_text(finding, "sv", "kund") == "Taggen nobodys hörde inte till någon kund då."
+
+
+def test_a_code_of_a_newer_version_is_shown_as_it_is() -> None:
+    assert finding_text(Finding("id", "code_to_come", moment("2026-01-05T08:00"))) == "code_to_come"

@@ -154,7 +154,7 @@ class Rows:
             except ValueError as error:
                 shown = cell.encode("utf-8", "replace").decode().replace("\0", "")
                 errors.add(self._file.name, line, name, shown, str(error))
-            if name == self._file.keys[0] and cell:
+            if name == self._file.keys[0] and cell and _is_plain(cell):
                 self.bad_keys.append(cell)
 
 
@@ -168,6 +168,15 @@ def _joined(cells: list[str]) -> str:
     if "\\" in joined or "\n" in joined or "\r" in joined or joined.count("\t") != len(cells) - 1:
         return "\t".join(cell.translate(_ESCAPES) for cell in cells)
     return joined
+
+
+def _is_plain(text: str) -> bool:
+    """Whether the text can be stored; what cannot is no key that another row could name."""
+    try:
+        _plain_text(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain_text(text: str) -> None:
