@@ -89,6 +89,8 @@ class Staging:
         with self._database.engine(Login.BATCH).begin() as connection:
             for table, _ in _STAGED:
                 connection.execute(text(f"CREATE UNLOGGED TABLE rebuild_{table.name} (LIKE {table.name})"))
+                # Nobody but the owner has rights on it; walled all the same, as every table with people in it.
+                connection.execute(text(f"ALTER TABLE rebuild_{table.name} ENABLE ROW LEVEL SECURITY"))
 
     def drop(self) -> None:
         """No staging tables."""

@@ -10,10 +10,12 @@ from sqlalchemy import Connection, text
 
 from app import pipeline_derive
 from app.db.callers import Caller
+from app.db.check import check
 from app.db.engine import Database
 from app.visits import queue
 from app.visits.flow import Derived, derive
 from app.visits.queue import Change
+from app.visits.staging import Staging
 from tests.diary import moment, read
 from tests.flows.stored_world import store_registry, store_taps, visits_of
 
@@ -77,3 +79,10 @@ def test_a_wished_rebuild_is_done_by_whoever_drains_next(database: Database) -> 
         assert [visit.minutes for visit in visits_of(connection)] == [15]
         assert connection.execute(text("SELECT count(*) FROM derive_queue")).scalar() == 0
         assert connection.execute(text("SELECT executed_minutes FROM month_accounts")).scalars().all() == [15]
+
+
+def test_a_rebuild_under_way_makes_no_other_command_refuse_the_database(database: Database) -> None:
+    staging = Staging(database)
+    staging.create()
+    assert check(database) == []
+    staging.drop()
