@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -165,7 +166,9 @@ class Reader:
 
     def _policy(self, words: list[Any], options: dict[str, Any]) -> None:
         value: Any = int(words[1]) if words[1].isdigit() else {"true": True, "false": False}.get(words[1], words[1])
-        if "," in words[1] or words[0].startswith("holds"):
+        if words[1].startswith("[{"):
+            value = json.loads(words[1])
+        elif "," in words[1] or words[0].startswith("holds"):
             value = [code for code in words[1].split(",") if code != "none"]
         self.policies.append(DatedValue(words[0], value, _day(options["from"]) if "from" in options else ALWAYS))
 

@@ -19,6 +19,7 @@ START = (
     "order bo P1 2026-03-01..2026-05-20 300/month id=o1",
     "order bo P2 2026-03-10.. 4/day id=o2",
     "order cia P1 2026-04-05..2026-06-10 240/month id=o3 max_staff=2",
+    """policy decline_shares '[{"notice": "at_door", "percent": 100}, {"notice": "in_advance", "percent": 50}]'""",
     "price day care hour 51600",
     "price night care visit 26000",
     "price day meal visit 4500",
