@@ -3,8 +3,8 @@
     python -m tests.bench.closed_city --clients 16000 --late-taps 5000 --corrections 300 --folder FOLDER
 
 October's export must be the same bytes before, between and after; November's adjustments must be the difference of a
-fresh computation of all that was said, in a database of its own, to the minute and account by account. Real commands,
-real bundles; exit 1 where anything differs. `tests/flows/test_closed_city.py` runs it small.
+fresh computation of all that was said, in a database of its own, to the minute and account by account; lines sum to
+accounts. Real commands, real bundles; exit 1 where anything differs. `tests/flows/test_closed_city.py` runs it small.
 """
 
 from __future__ import annotations
@@ -94,6 +94,8 @@ def check(closed: Town, fresh: Town, folder: Path, *, clients: int, late: int, c
     _say("computed afresh")
     wrong = [] if len(set(exports)) == 1 else ["October's export changed after its run"]
     wrong += _differences(then, november, now, lines)
+    for accounts, its in ((then, closed.lines(OCTOBER)), (november, lines)):
+        wrong += _unlike(accounts, its)
     return Outcome(
         taps, len(withheld), made, len(then),
         sum(1 for one in november.values() if one["adjustment_minutes"]),
@@ -121,6 +123,16 @@ def _differences(
         billed = settled[key, "adjustment"], settled[key, "carried_in"]
         if not booked == billed == (owed, approved):
             yield f"{key}: owed {owed} and {approved}, booked {booked}, billed {billed}"
+
+
+def _unlike(accounts: Mapping[Key, dict[str, Any]], lines: list[dict[str, Any]]) -> Iterator[str]:
+    """Accounts whose lines do not sum to what they settle."""
+    billed: dict[Key, int] = defaultdict(int)
+    for line in lines:
+        billed[line["client_id"], line["provider_id"]] += line["minutes"]
+    for key in sorted(accounts.keys() | billed.keys()):
+        if billed[key] != _of(accounts, key, "settled_minutes"):
+            yield f"{key}: settled {_of(accounts, key, 'settled_minutes')}, lines sum to {billed[key]}"
 
 
 def _of(accounts: Mapping[Key, dict[str, Any]], key: Key, name: str) -> int:
