@@ -69,14 +69,15 @@ def account_months(facts: ShadowFacts) -> list[AccountMonth]:
     window = Window.of_month(facts.month)
     weeks: dict[Account, dict[str, Quantities]] = defaultdict(lambda: defaultdict(Quantities))
     _add_visits(facts, window, weeks)
-    for row in facts.declined:
-        at = np.array([row.planned_us], dtype=np.int64)
-        week = _weeks(window)[int(window.day_index(at).clip(0, window.day_count - 1)[0])]
-        band = _BANDS[int(_starts_at_night(facts, window, at)[0])]
-        weeks[row.client_id, row.provider_id][week].declined[row.notice, band] += row.minutes
-    for done in facts.done:
-        day = int(window.day_index(np.array([done.done_us], dtype=np.int64)).clip(0, window.day_count - 1)[0])
-        part = weeks[done.client_id, done.provider_id][_weeks(window)[day]]
+    labels, declined, carried_out = _weeks(window), list(facts.declined), list(facts.done)
+    planned_us = np.array([row.planned_us for row in declined], dtype=np.int64)
+    nights = _starts_at_night(facts, window, planned_us).tolist()
+    for row, day, night in zip(declined, _days(window, planned_us), nights, strict=True):
+        part = weeks[row.client_id, row.provider_id][labels[day]]
+        part.declined[row.notice, _BANDS[int(night)]] += row.minutes
+    done_us = np.array([done.done_us for done in carried_out], dtype=np.int64)
+    for done, day in zip(carried_out, _days(window, done_us), strict=True):
+        part = weeks[done.client_id, done.provider_id][labels[day]]
         part.services[done.care_service] += done.times
         each = facts.standard_minutes.get((done.client_id, done.provider_id, done.care_service), 0)
         part.standard_minutes += each * done.times
@@ -167,6 +168,12 @@ def _starts_at_night(facts: ShadowFacts, window: Window, at_us: Ints) -> Flags:
 
 def _sums(place: Ints, values: Ints, size: int) -> Ints:
     return np.bincount(place, weights=values, minlength=size).astype(np.int64)
+
+
+def _days(window: Window, at_us: Ints) -> list[int]:
+    """The window's day of each instant."""
+    days: list[int] = window.day_index(at_us).clip(0, window.day_count - 1).tolist()
+    return days
 
 
 def _weeks(window: Window) -> list[str]:
