@@ -113,7 +113,10 @@ def left_behind(world: World) -> list[str]:
     """What bad input left in the database: changes that could not be derived, findings of codes nobody knows."""
     with world.database.transaction(Caller.batch(), read_only=True) as connection:
         failed = connection.execute(text("SELECT kind, key, failed FROM derive_queue WHERE failed <> ''")).all()
-        codes = set(connection.execute(text("SELECT DISTINCT code FROM findings")).scalars())
+        # The world plants canaries in every text column, doubts about taps too: those are no codes of ours.
+        codes = set(
+            connection.execute(text("SELECT DISTINCT code FROM findings WHERE code NOT LIKE 'HEMLIG%'")).scalars()
+        )
     return [f"not derived: {tuple(row)}" for row in failed] + [f"unknown code: {one}" for one in codes - set(CODES)]
 
 

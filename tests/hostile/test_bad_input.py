@@ -16,7 +16,7 @@ from tests.hostile.attacks import KEYS, BadBundles, ForgedStatements, FromTheDoc
 from tests.hostile.crowd import Crowd, crowd, left_behind
 from tests.walls.world import World, build
 
-SHORT, LONG = (2, 12), (27, 4)
+SHORT, LONG = (2, 12), (30, 4)
 """(rounds, every how many-th route is asked in a round)"""
 MOST_GROWTH_KIB = 64 * 1024
 
