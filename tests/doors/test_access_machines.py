@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -22,6 +23,7 @@ from app.db.engine import Database
 from app.main import create_app
 from app.refusals import Conflict, Invalid, NotFound
 from app.registry.tables import providers
+from tests.doors import town
 
 BY = pipeline_access.operator("test")
 
@@ -90,6 +92,34 @@ def test_a_key_is_rotated_without_a_gap(database: Database) -> None:
         assert machine_of(connection, token, utc_now()) is None
         actions = connection.execute(select(audit_event.c.action).order_by(audit_event.c.event_id)).scalars().all()
     assert actions == ["machine.add", "machine.rotate", "machine.end_secret", "machine.end"]
+
+
+def test_an_admin_keeps_the_keys_over_http_and_nobody_else_does(database: Database) -> None:
+    town.furnish(database)
+    client = TestClient(create_app(database))
+    wanted = {"name": "planering", "scopes": ["scheduling"], "provider_id": "P1"}
+
+    def send(method: str, path: str = "", body: Any = None, *, role: str = "admin", stale: bool = False) -> Any:
+        headers = town.person(database, role, provider="P1" if role == "manager" else "", stale=stale)
+        client.cookies.clear()
+        return client.request(method, f"/api/v1/machines{path}", headers=headers, json=body)
+
+    assert send("POST", "", wanted, role="manager").status_code == 403
+    assert send("POST", "", wanted, stale=True).json()["code"] == "step_up"
+    made = send("POST", "", wanted).json()
+    machine_id, old = made["client_id"], made["client_secret"]
+    assert send("POST", "", wanted).status_code == 409, "the name is taken"
+    assert send("POST", "", {**wanted, "name": "x", "provider_id": "P9"}).status_code == 404
+    new = send("POST", f"/{machine_id}/secrets").json()["client_secret"]
+    assert send("GET").json()["items"][0]["live_secrets"] == 2
+    assert ask(client, (machine_id, old))["status"] == ask(client, (machine_id, new))["status"] == 200
+    assert send("DELETE", f"/{machine_id}/secrets/old").status_code == 204
+    assert send("DELETE", f"/{machine_id}/secrets/old").status_code == 409
+    assert (ask(client, (machine_id, old))["status"], ask(client, (machine_id, new))["status"]) == (401, 200)
+    assert send("DELETE", f"/{machine_id}").status_code == 204
+    assert ask(client, (machine_id, new))["status"] == 401
+    assert send("DELETE", "/m_nobody").status_code == 404
+    assert old not in send("GET").text
 
 
 def test_wrong_secrets_are_delayed_and_never_locked_out(database: Database) -> None:
