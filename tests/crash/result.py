@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 _BEGAN = time.monotonic()
 
@@ -42,6 +42,11 @@ class Result:
         """Something else that must not be."""
         self.problems.append(line)
         say(f"PROBLEM {line}")
+
+    def add(self, other: Result) -> None:
+        """Count what another part counted."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
 
     @property
     def good(self) -> bool:
