@@ -83,8 +83,9 @@ def _fortnights(axes: Axes, found: Found) -> None:
     for place, row in enumerate(rows):
         if row["official"]:
             axes.axvline(place, color=GREY, linestyle=":", linewidth=2)
-            axes.annotate("officiell mätperiod", (place, 0.98), xycoords=("data", "axes fraction"), rotation=90,
-                          ha="right", va="top", fontsize=8)  # fmt: skip
+            # at the foot: the axis begins at 0, so no line runs there
+            axes.annotate("officiell mätperiod", (place, 0.02), xycoords=("data", "axes fraction"), rotation=90,
+                          ha="right", va="bottom", fontsize=8)  # fmt: skip
     axes.set_title(f"Personalkontinuitet, alla 14-dagarsperioder {found['year']}, {found['measure']}")
     axes.set_xlabel("Periodens första dag")
 
