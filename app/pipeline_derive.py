@@ -45,7 +45,13 @@ from app.visits.tables import visits
 
 log = structlog.get_logger()
 _ALWAYS = (Month(1900, 1), Month(2999, 12))
-DERIVATION_LOCK = 0x4B4F4D4B4F4D
+# The schema's own: municipalities that share a database do not wait for each other's rebuilds.
+_LOCK_NAME = "CAST(:key AS bigint) + hashtext(current_schema())"
+_LOCK_KEY = {"key": 0x4B4F4D4B4F4D}
+_LOCK = text(f"SELECT pg_advisory_xact_lock({_LOCK_NAME})")
+_TRY_LOCK = text(f"SELECT pg_try_advisory_xact_lock({_LOCK_NAME})")
+_LOCK_SESSION = text(f"SELECT pg_advisory_lock({_LOCK_NAME})")
+_UNLOCK_SESSION = text(f"SELECT pg_advisory_unlock({_LOCK_NAME})")
 _AT_ONCE = 200
 _OTHER, _EVERYTHING = -1, -2
 MANY_TAPS = 5000
@@ -119,7 +125,7 @@ def _derive(connection: Connection, waiting: Sequence[queue.Waiting], now: datet
 
 
 def _try_lock(connection: Connection) -> bool:
-    found = connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": DERIVATION_LOCK})
+    found = connection.execute(_TRY_LOCK, _LOCK_KEY)
     return bool(found.scalar_one())
 
 
@@ -132,7 +138,7 @@ def rebuild(
     process has done meanwhile what waited in the queue.
     """
     with database.engine(Login.BATCH).connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": DERIVATION_LOCK})
+        connection.execute(_LOCK_SESSION, _LOCK_KEY)
         connection.commit()
         try:
             if if_wished and connection.execute(text("SELECT 1 FROM derive_queue WHERE kind = 'all'")).first() is None:
@@ -149,7 +155,7 @@ def rebuild(
                 writing.execute(text("DELETE FROM derive_queue WHERE queue_id <= :waiting"), {"waiting": waiting or 0})
         finally:
             connection.rollback()
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": DERIVATION_LOCK})
+            connection.execute(_UNLOCK_SESSION, _LOCK_KEY)
             connection.commit()
     return difference
 
@@ -157,7 +163,7 @@ def rebuild(
 def lock(connection: Connection) -> None:
     """Be the only one that derives until the transaction ends; waits its turn."""
     connection.execute(text("SET LOCAL statement_timeout = 0"))
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": DERIVATION_LOCK})
+    connection.execute(_LOCK, _LOCK_KEY)
 
 
 def follow(connection: Connection, spans: set[AccountSpan], now: datetime) -> list[tuple[Kind, MonthAccount]]:

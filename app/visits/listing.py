@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, tuple_
@@ -80,9 +80,13 @@ def place_of(asked: Asked, listed: Listed) -> Place:
     return Place(listed.visit.at if asked.changed_since is None else listed.changed_at, listed.visit.visit_id)
 
 
+LONGEST_OPEN = timedelta(hours=73)
+"""No visit is called open for longer: the most that the policy `open_until_h` allows, and a little."""
+
+
 def is_open(now: datetime) -> ColumnElement[bool]:
     """Visits that doors call open at `now`: begun, and their end still awaited."""
-    return and_(visits.c.status == "incomplete", visits.c.open_until_at > now)
+    return and_(visits.c.status == "incomplete", visits.c.open_until_at > now, *in_months(now - LONGEST_OPEN, None))
 
 
 def in_months(from_at: datetime | None, to_at: datetime | None) -> list[ColumnElement[bool]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Date,
     DateTime,
     Row,
     Select,
@@ -179,7 +180,9 @@ def load_stretches(
     For paired_staff_id those first tapped in [from_at, to_at]; else those any part of which lies in it.
     """
     keys, from_ats, to_ats = (list(part) for part in zip(*stretches, strict=True))
-    values = {"keys": keys, "from_ats": from_ats, "to_ats": to_ats}
+    values: dict[str, Any] = {"keys": keys, "from_ats": from_ats, "to_ats": to_ats}
+    if column != "paired_staff_id":  # a correction may have moved a visit to another month than its taps'
+        values |= {"first_on": _days_before(min(from_ats)), "last_on": _day_after(max(to_ats))}
     unique = {row.visit_id: row for query in _in_stretches(column) for row in connection.execute(query, values)}
     return [(from_row(row), row.paired_staff_id) for row in unique.values()]
 
@@ -213,9 +216,23 @@ def _in_stretches(column: str) -> tuple[Select[Any], ...]:
         first_tapped = between(visits.c.tapped_at, given.c.from_at, given.c.to_at)
         return (living.join(given, and_(mine, first_tapped)),)
     reach = func.greatest(visits.c.at, visits.c.end_at) >= given.c.from_at
-    near = and_(visits.c.at >= given.c.from_at - DAY, visits.c.at <= given.c.to_at, reach)
-    long = and_(visits.c.end_at - visits.c.start_at > DAY, visits.c.at <= given.c.to_at, reach)
+    # The months first, so that other partitions are not looked at.
+    first_on, last_on = bindparam("first_on", type_=Date), bindparam("last_on", type_=Date)
+    months = between(visits.c.month_on, first_on, last_on)
+    near = and_(months, visits.c.at >= given.c.from_at - DAY, visits.c.at <= given.c.to_at, reach)
+    until = visits.c.month_on <= last_on
+    long = and_(until, visits.c.end_at - visits.c.start_at > DAY, visits.c.at <= given.c.to_at, reach)
     return living.join(given, and_(mine, near)), living.join(given, and_(mine, long))
+
+
+def _days_before(at: datetime) -> date:
+    """No later than the first day of the local month in which a visit began at most a day before."""
+    return date.min if at.year < 2 else (at - timedelta(days=33)).date()
+
+
+def _day_after(at: datetime) -> date:
+    """No earlier than the local day of the instant."""
+    return date.max if at.year > 9998 else (at + timedelta(days=1)).date()
 
 
 def _given() -> TableValuedAlias:

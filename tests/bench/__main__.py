@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.bench import ingest, limits, startup
+from tests.bench import growth, import_derive, ingest, limits, peers, startup
 from tests.bench.figures import Figure, as_json, as_table
 from tests.bench.machine import commit, describe
 from tests.bench.world import FULL, QUICK, Sizes, World
@@ -18,7 +18,10 @@ from tests.bench.world import FULL, QUICK, Sizes, World
 GROUPS: dict[str, Callable[[World], Iterator[Figure]]] = {
     "limits": limits.measure,
     "ingest": ingest.measure,
+    "peers": peers.measure,
     "startup": startup.measure,
+    "import_derive": import_derive.measure,
+    "growth": growth.measure,
 }
 
 
@@ -37,6 +40,8 @@ def main(arguments: Sequence[str] | None = None, sizes: Sizes | None = None) -> 
         world = World(chosen, Path(folder))
         figures = list(_measured(world, wanted.only or list(GROUPS)))
     sys.stdout.write(f"\nKomGick {commit()} on {describe()}\n\n{as_table(figures)}\n")
+    for note in world.notes:
+        sys.stdout.write(f"NOT MEASURED: {note}\n")
     if wanted.json:
         sys.stdout.write(json.dumps(as_json(figures)) + "\n")
     return 0

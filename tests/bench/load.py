@@ -55,6 +55,11 @@ class Senders:
         self._put(("GET", path, b"", headers) for path in paths)
         self.wait()
 
+    def put(self, path: str, bodies: Sequence[bytes], headers: Mapping[str, str]) -> None:
+        """Likewise for PUT."""
+        self._put(("PUT", path, body, headers) for body in bodies)
+        self.wait()
+
     def post_later(self, path: str, body: bytes) -> None:
         """Post a body by the next free connection; its waiting time counts from now."""
         self._put([("POST", path, body, _JSON)])

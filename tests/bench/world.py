@@ -48,7 +48,7 @@ class Sizes:
 
 FULL = Sizes(
     devices=200, singles=20, batches=2, connections=32, steady_s=300, backlog_devices=400, backlog_taps=80,
-    clients=16000, fractions=(16, 4, 1), months=(1, 3, 12), months_clients=1000, reads=400, pgbench_s=5,
+    clients=16000, fractions=(16, 4, 1), months=(1, 3, 12), months_clients=400, reads=400, pgbench_s=5,
 )  # fmt: skip
 QUICK = Sizes(
     devices=64, singles=12, batches=1, connections=32, steady_s=10, backlog_devices=400, backlog_taps=10,
@@ -56,7 +56,7 @@ QUICK = Sizes(
 )  # fmt: skip
 MINIATURE = Sizes(
     devices=2, singles=2, batches=1, connections=2, steady_s=1, backlog_devices=2, backlog_taps=4,
-    clients=4, fractions=(2, 1), months=(1, 2), months_clients=3, reads=3, pgbench_s=1, divisor=50, peers=False,
+    clients=8, fractions=(2, 1), months=(1, 2), months_clients=4, reads=3, pgbench_s=1, divisor=50, peers=False,
 )  # fmt: skip
 
 
@@ -67,6 +67,8 @@ class World:
     sizes: Sizes
     folder: Path
     limits: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """What could not be measured, and why."""
 
     def komgick(self, data: str, *arguments: str) -> Spent:
         """A komgick command to its end, with the embedded database under the folder's `data`."""

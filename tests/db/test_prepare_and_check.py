@@ -19,12 +19,13 @@ from sqlalchemy.exc import DBAPIError
 from app.core.settings import Settings
 from app.db import walls
 from app.db.callers import DOOR_LOGINS, Caller
-from app.db.check import check
+from app.db.check import check, require_fit
 from app.db.embedded import EmbeddedServer
 from app.db.engine import Database
 from app.db.opening import open_database, open_unmigrated
 from app.db.prepare import prepare
 from app.refusals import DatabaseUnfit
+from app.visits.staging import Staging
 
 # Every address of 127/8 is this machine; an unusual one does not meet a PostgreSQL that happens to run here.
 ADDRESS = "127.31.7.23"
@@ -248,3 +249,9 @@ def test_two_municipalities_in_one_database_have_logins_of_their_own(server_url:
     finally:
         for db in opened:
             db.close()
+
+
+def test_what_a_killed_rebuild_left_behind_keeps_no_command_out(database: Database) -> None:
+    Staging(database).create()
+    require_fit(database)
+    assert check(database) == []
