@@ -237,9 +237,8 @@ def test_a_long_path_gets_a_short_socket_folder_that_others_find(tmp_path: Path,
         server.stop()
 
 
-@pytest.mark.parametrize("name", ["Min dator", "50 %, ÅÄÖ", 'it\'s+"here"'])
-def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
-    folder = tmp_path / name
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / 'Min dator, 50 % ÅÄÖ it\'s+"here"'
     folder.mkdir(mode=0o711)
     db = open_database(Settings(data=folder))
     try:
@@ -247,6 +246,15 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
             assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
     finally:
         db.close()
+
+
+def test_the_socket_lies_beside_the_cluster_in_a_folder_with_odd_letters(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path / '50 % ÅÄÖ it\'s+"here"').start()
+    try:
+        assert answers(server)
+        assert server.socket == server.folder / "s"
+    finally:
+        server.stop()
 
 
 def test_a_folder_the_servers_user_cannot_reach_is_kept_elsewhere(tmp_path: Path) -> None:
