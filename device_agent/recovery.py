@@ -88,6 +88,8 @@ def _check(outbox: Outbox, key: DeviceKey) -> None:
     db.executescript(SCHEMA)
     if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
         raise _Damaged("quick_check")
+    if _tables(db) != _tables_wanted():  # a flipped bit in a column's name passes every check of SQLite's own
+        raise _Damaged("tables")
     last_seq, last_hash = read_head(db)
     rows = db.execute("SELECT seq, jws, hash FROM statements WHERE receipt IS NULL OR seq = ?", (last_seq,)).fetchall()
     for seq, jws, stored_hash in rows:
@@ -104,6 +106,16 @@ def _check(outbox: Outbox, key: DeviceKey) -> None:
     highest = db.execute("SELECT coalesce(max(seq), 0) FROM statements").fetchone()[0]
     if highest > last_seq:
         raise _Damaged("head behind its statements")
+
+
+def _tables(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    return db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
+def _tables_wanted() -> list[tuple[str, str]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript(SCHEMA)
+        return _tables(fresh)
 
 
 def _set_aside(folder: Path, clock: Clock) -> Path:

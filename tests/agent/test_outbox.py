@@ -216,6 +216,19 @@ def test_a_lost_file_is_set_aside_and_said(data: Path, key: DeviceKey, what: str
     assert tap(healed.outbox) == len(green) + 2
 
 
+def test_a_flipped_bit_in_the_name_of_a_column_is_damage(data: Path, key: DeviceKey) -> None:
+    copy, green = grown(data, key)
+    for name in (FILE_NAME + "-wal", FILE_NAME + "-shm"):
+        (copy / name).unlink()
+    path = copy / FILE_NAME
+    path.write_bytes(path.read_bytes().replace(b"void_to INTEGER", b"void_tn INTEGER"))
+    healed = reopen(copy, key)
+    assert healed.quarantined is not None
+    assert tap(healed.outbox) > len(green)
+    held = statements(healed.outbox)
+    assert all(held[seq] == green[seq] for seq in range(1, 31))
+
+
 def test_a_crash_in_the_middle_of_a_recovery_forgets_nothing(data: Path, key: DeviceKey) -> None:
     copy, green = grown(data, key)
     aside = copy / "damaged-2026-11-22T070000.000Z"
