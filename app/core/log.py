@@ -19,7 +19,8 @@ def set_up_log(level: str = "INFO") -> None:
             *(_readable() if readable else _machine()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level.upper(), 20)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Looked up at each line: who redirects stderr for a while (one command inside another program) may close it.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
 

@@ -235,16 +235,26 @@ def _spread(work: Callable[[Any], Any], parts: Sequence[Any], processes: int) ->
     if processes < 2 or len(parts) < 2:
         yield from map(work, parts)
         return
-    with multiprocessing.get_context("fork").Pool(processes, initializer=_forget_signals) as pool:
+    # Until a newborn process has forgotten the handlers, a signal to end it waits: it would be taken note of, and lost.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        pool = multiprocessing.get_context("fork").Pool(processes, initializer=_forget_handlers)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with pool:
         yield from pool.imap_unordered(work, parts)
         pool.close()
         pool.join()
 
 
-def _forget_signals() -> None:
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+def _forget_handlers() -> None:
     """A process born of a server has inherited its handlers, which only take note: it could not be ended."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ENDING:
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
 
 def _connected(world: _World) -> Database:
