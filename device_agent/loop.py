@@ -36,14 +36,15 @@ STALE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds. poll: between two looks. holdoff: the same card again so soon is the same touch. gone_after: empty looks
-    in a row.
+    """Seconds. poll: between two looks, so the longest that a tag waits to be seen: half of the 60 ms that may pass
+    until green light beside the reader's own time. holdoff: the same card again so soon is the same touch.
+    gone_after: empty looks in a row.
 
     again: how often a card that could not be read whole is read again while it lies there. reopen: waits after a reader
     was lost.
     """
 
-    poll: float = 0.1
+    poll: float = 0.03
     holdoff: float = 3.0
     gone_after: int = 2
     again: int = 2

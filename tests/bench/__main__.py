@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.bench import growth, import_derive, ingest, limits, peers, startup
+from tests.bench import agent, growth, import_derive, ingest, limits, peers, startup
 from tests.bench.figures import Figure, as_json, as_table
 from tests.bench.machine import commit, describe
 from tests.bench.world import FULL, QUICK, Sizes, World
@@ -19,6 +19,7 @@ GROUPS: dict[str, Callable[[World], Iterator[Figure]]] = {
     "limits": limits.measure,
     "ingest": ingest.measure,
     "peers": peers.measure,
+    "agent": agent.measure,
     "startup": startup.measure,
     "import_derive": import_derive.measure,
     "growth": growth.measure,

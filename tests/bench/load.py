@@ -12,6 +12,12 @@ from dataclasses import dataclass, field
 _JSON = {"Content-Type": "application/json"}
 
 
+def percentile(values: Iterable[float], share: float) -> float:
+    """The value that `share` of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
 @dataclass
 class Answers:
     """Waiting times in seconds, and how often each status came."""
@@ -21,8 +27,7 @@ class Answers:
 
     def percentile_ms(self, share: float) -> float:
         """The waiting time that `share` of the requests did not exceed, in milliseconds."""
-        ordered = sorted(self.waits)
-        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+        return 1000 * percentile(self.waits, share)
 
     def require_ok(self) -> None:
         """RuntimeError when anything was answered by something else than 200."""

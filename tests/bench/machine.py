@@ -107,6 +107,13 @@ def describe() -> str:
     return f"{os.cpu_count()} x {model}, {int(memory) >> 20} GiB, load {load}, Python {platform.python_version()}"
 
 
+def file_system(folder: Path) -> str:
+    """The type of the file system that a folder lies on, as the kernel names it."""
+    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text("utf-8").splitlines()]
+    around = [(len(place), kind) for place, kind in mounts if folder.resolve().is_relative_to(place)]
+    return max(around)[1]
+
+
 def commit() -> str:
     """The commit that is measured; with + when files differ from it."""
     root = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from tests.bench.world import MINIATURE
 
 
 def test_the_bench_runs_in_miniature_and_ends_with_one_object_of_figures(capsys: pytest.CaptureFixture[str]) -> None:
-    groups = ["limits", "ingest"]
+    groups = ["limits", "ingest", "agent"]
     assert bench.main(["--json", *(word for name in groups for word in ("--only", name))], MINIATURE) == 0
     table, _, last = capsys.readouterr().out.rstrip("\n").rpartition("\n")
     figures = json.loads(last)

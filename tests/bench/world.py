@@ -40,6 +40,8 @@ class Sizes:
     months: tuple[int, ...]
     months_clients: int
     reads: int
+    touches: int
+    """Of the agent's reader."""
     pgbench_s: int
     divisor: int = 1
     """By what loops of limits are shortened."""
@@ -48,15 +50,16 @@ class Sizes:
 
 FULL = Sizes(
     devices=200, singles=20, batches=2, connections=32, steady_s=300, backlog_devices=400, backlog_taps=80,
-    clients=16000, fractions=(16, 4, 1), months=(1, 3, 12), months_clients=400, reads=400, pgbench_s=5,
+    clients=16000, fractions=(16, 4, 1), months=(1, 3, 12), months_clients=400, reads=400, touches=300, pgbench_s=5,
 )  # fmt: skip
 QUICK = Sizes(
     devices=64, singles=12, batches=1, connections=32, steady_s=10, backlog_devices=400, backlog_taps=10,
-    clients=160, fractions=(4, 2, 1), months=(1, 2), months_clients=40, reads=60, pgbench_s=1, divisor=2,
+    clients=160, fractions=(4, 2, 1), months=(1, 2), months_clients=40, reads=60, touches=60, pgbench_s=1, divisor=2,
 )  # fmt: skip
 MINIATURE = Sizes(
     devices=2, singles=2, batches=1, connections=2, steady_s=1, backlog_devices=2, backlog_taps=4,
-    clients=8, fractions=(2, 1), months=(1, 2), months_clients=4, reads=3, pgbench_s=1, divisor=50, peers=False,
+    clients=8, fractions=(2, 1), months=(1, 2), months_clients=4, reads=3, touches=4, pgbench_s=1,
+    divisor=50, peers=False,
 )  # fmt: skip
 
 
