@@ -152,6 +152,8 @@ class Agent:
     def __init__(self, setup: Setup, outbox: Outbox, sender: Sender, clock: Clock, feedback: Feedback) -> None:
         self.outbox, self.sender, self._clock, self._feedback = outbox, sender, clock, feedback
         self.choices = Choices()
+        self.ready = threading.Event()
+        """Set when every reader has been open, and it was said."""
         timing = Timing(holdoff=setup.holdoff_s)
         self.workers = [
             ReaderWorker(
@@ -202,11 +204,11 @@ class Agent:
         for thread in (*self.workers, sending):
             thread.start()
         notify_systemd("READY=1")  # to systemd the agent works even while a reader is unplugged
-        interval, fed, ready = _watchdog_s() / 3, float("-inf"), False
-        while not stopping.wait(min(0.5 if ready else 0.05, interval)):
-            if not ready and all(worker.state == "online" for worker in self.workers):
-                ready = True
+        interval, fed = _watchdog_s() / 3, float("-inf")
+        while not stopping.wait(min(0.5 if self.ready.is_set() else 0.05, interval)):
+            if not self.ready.is_set() and all(worker.state == "online" for worker in self.workers):
                 self._feedback.ready()
+                self.ready.set()
             if monotonic() - fed >= interval and self.fresh():
                 fed = monotonic()
                 notify_systemd("WATCHDOG=1")

@@ -48,8 +48,8 @@ def simulate_here(
         plug_in(name, field)
 
     def beside(agent: Agent, stopping: threading.Event) -> None:
-        while not stopping.is_set() and any(worker.state != "online" for worker in agent.workers):
-            stopping.wait(0.02)
+        while not stopping.is_set() and not agent.ready.wait(0.1):
+            pass
 
         def press(item: Presentation) -> None:
             if item.act is not None:
