@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, Table, select
 from starlette.responses import Response
 
 from app import pipeline_office
@@ -38,7 +38,6 @@ from app.refusals import Conflict, NotFound, Refused
 from app.registry.tables import clients, contacts, devices
 from app.visits import listing
 from app.visits.listing import Asked, Place
-from app.visits.tables import visits
 
 router = APIRouter(prefix="/api/v1", tags=["phones"])
 
@@ -173,8 +172,10 @@ def _staff(principal: Principal) -> str:
 
 
 def _asked(principal: Principal, now: datetime, from_at: datetime | None, to_at: datetime | None) -> Asked:
-    walls = (of_provider(principal, visits.c.provider_id), of_staff(principal, visits.c.staff_id))
-    return Asked(now, from_at, to_at, staff_id=principal.staff_id, conditions=walls)
+    def walls(table: Table) -> tuple[ColumnElement[bool], ...]:
+        return of_provider(principal, table.c.provider_id), of_staff(principal, table.c.staff_id)
+
+    return Asked(now, from_at, to_at, staff_id=principal.staff_id, seen_in=walls)
 
 
 def _clients(connection: Connection, client_ids: set[str], staff_id: str, now: datetime) -> dict[str, dict[str, Any]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, Table, select
 from starlette.responses import Response
 
 from app.access.filters import of_clients, of_provider, of_units
@@ -168,13 +169,15 @@ def get_visits(
 ) -> Response:
     """Visits by start, else end, in [from, to); with `changed_since` by time of change, and those that ceased to exist.
 
-    A visit that ceased is `cancelled` with `replaced_by`. `Accept: text/csv` gives the same rows, the next cursor in
-    the header X-Next-Cursor.
+    A visit that ceased is `cancelled` with `replaced_by`; one that is another provider's, unit's, staff member's or
+    client's now is `cancelled` to those who asked by what it was. `Accept: text/csv` gives the same rows, the next
+    cursor in the header X-Next-Cursor.
     """
     now = utc_now()
     asked = Asked(
         now, instant_given(from_), instant_given(to), client_id=client, staff_id=staff, provider_id=provider,
-        unit_id=unit, status=status, changed_since=instant_given(changed_since), conditions=seen_by(principal),
+        unit_id=unit, status=status, changed_since=instant_given(changed_since),
+        seen_in=partial(seen_by, principal),
     )  # fmt: skip
     place = place_of(cursor, datetime, str)
     with reading(request, principal) as read:
@@ -222,12 +225,12 @@ def get_visit(request: Request, principal: Annotated[Principal, access(_READ)], 
     return json_answer(request, body)
 
 
-def seen_by(principal: Principal) -> tuple[ColumnElement[bool], ...]:
-    """The first wall for visits: own provider, own units, clients of the own district."""
-    own = (of_provider(principal, visits.c.provider_id), of_units(principal, visits.c.unit_id))
+def seen_by(principal: Principal, table: Table = visits) -> tuple[ColumnElement[bool], ...]:
+    """The first wall for visits (and those that have moved): own provider, own units, clients of the own district."""
+    own = (of_provider(principal, table.c.provider_id), of_units(principal, table.c.unit_id))
     if not principal.district:
         return own
-    return (*own, of_clients(principal, visits.c.client_id, clients_of_district(principal)))
+    return (*own, of_clients(principal, table.c.client_id, clients_of_district(principal)))
 
 
 def find_visit(connection: Connection, principal: Principal, visit_id: str) -> Listed:

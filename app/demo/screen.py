@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, or_, select
 
 from app.core.localtime import local_date, local_time
 from app.core.month import Month
@@ -19,7 +19,6 @@ from app.registry.store import load_policy_book
 from app.registry.tables import clients, employments
 from app.visits.listing import Asked, load_page
 from app.visits.presented import status_at
-from app.visits.tables import visits
 
 
 def headline(address: str, data: str, month: Month, client_id: str, provider_id: str) -> str:
@@ -52,13 +51,15 @@ class LiveVisits:
 
     def news(self, now: datetime) -> Iterator[str]:
         """Lines not given before, oldest first."""
-        mine = or_(visits.c.kom_device_id.in_(self._devices), visits.c.gick_device_id.in_(self._devices))
-        asked = Asked(now, changed_since=self._since - timedelta(seconds=5), conditions=(mine,))
+        asked = Asked(now, changed_since=self._since - timedelta(seconds=5), seen_in=self._mine)
         with self._database.transaction(Caller.batch(), read_only=True) as connection:
             for listed in load_page(connection, asked, 200):
                 self._since = max(self._since, listed.changed_at)
                 if not listed.ceased:
                     yield from self._lines(connection, listed.visit, now)
+
+    def _mine(self, table: Table) -> tuple[ColumnElement[bool]]:
+        return (or_(table.c.kom_device_id.in_(self._devices), table.c.gick_device_id.in_(self._devices)),)
 
     def _lines(self, connection: Connection, visit: Visit, now: datetime) -> Iterator[str]:
         for act, tap in (("KOM ", visit.kom), ("GICK", visit.gick)):

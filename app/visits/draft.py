@@ -195,6 +195,15 @@ class Draft:
         """New and different visits."""
         return [visit for visit_id, visit in self.visits.items() if self.stored.get(visit_id) != visit]
 
+    def moved_visits(self) -> list[tuple[Visit, str]]:
+        """Those that are somebody else's now (`store.PLACE`), as they were, with their paired staff_id."""
+        known = [(self.stored.get(visit.visit_id), visit) for visit in self.changed_visits()]
+        return [
+            (before, self.paired.get(before.visit_id, ""))
+            for before, visit in known
+            if before is not None and any(getattr(before, name) != getattr(visit, name) for name in store.PLACE)
+        ]
+
     def ceased_visits(self) -> list[Visit]:
         """Stored visits that shall not be any more."""
         return [visit for visit_id, visit in self.stored.items() if visit_id not in self.visits]
@@ -214,6 +223,10 @@ class Draft:
     def gone_outcomes(self) -> list[DeclineOutcome]:
         """Stored outcomes that shall not be any more."""
         return [one for key, one in self.stored_outcomes.items() if key not in self.outcomes]
+
+    def outcomes_before(self) -> list[DeclineOutcome]:
+        """Stored outcomes that shall be otherwise or not at all, as they were."""
+        return [one for key, one in self.stored_outcomes.items() if self.outcomes.get(key) != one]
 
     def gone_findings(self) -> list[str]:
         """Ids of stored findings that shall not be any more."""

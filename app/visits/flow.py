@@ -18,6 +18,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, select, tuple_
 
+from app.core.month import Month
 from app.evidence import store as evidence
 from app.facts import Visit
 from app.findings import store as finding_store
@@ -169,9 +170,12 @@ def _accounts(draft: Draft, work: Work) -> set[AccountSpan]:
     changed = [draft.stored[v.visit_id] for v in draft.changed_visits() if v.visit_id in draft.stored]
     for visit in (*draft.changed_visits(), *changed, *draft.ceased_visits()):
         spans.add(AccountSpan.of(visit.client_id, visit.provider_id, visit.at, visit.end_at or visit.at))
-    for outcome in (*draft.changed_outcomes(), *draft.gone_outcomes()):
+    for outcome in (*draft.changed_outcomes(), *draft.outcomes_before()):
         at = outcome.planned_start_at
         spans.add(AccountSpan.of(outcome.client_id, outcome.provider_id, at, at))
+        if outcome.made_up_on is not None:  # other months' declines may be linked to that day as well
+            linked = Month.of(outcome.made_up_on)
+            spans.add(AccountSpan(outcome.client_id, outcome.provider_id, linked, linked))
     for made in draft.changed_findings().values():
         for finding in made:
             if finding.client_id and finding.provider_id:
@@ -193,6 +197,7 @@ def _write(draft: Draft, derived: Derived, now: datetime) -> None:
     changed, ceased = draft.changed_visits(), draft.ceased_visits()
     draft.forget_findings(draft.findings_of_visits(visit.visit_id for visit in ceased))
     living = list(draft.visits.values()) if ceased else []
+    store.note_moves(draft.connection, draft.moved_visits(), now)
     store.put(draft.connection, ((visit, draft.paired.get(visit.visit_id, "")) for visit in changed), now)
     store.bury(draft.connection, ((visit, replaced_by(visit, living)) for visit in ceased), now)
     finding_store.drop(draft.connection, draft.gone_findings())

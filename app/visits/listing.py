@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, exists, false, or_, select, tuple_
 
 from app.core.localtime import local_date
 from app.facts import Visit
 from app.visits.store import from_row
-from app.visits.tables import visits
+from app.visits.tables import moved_visits, visits
 
 _AT_ONCE = 2000
 
@@ -37,8 +37,8 @@ class Asked:
     """Which visits. Empty texts and None restrict nothing; from_at <= start (else end) < to_at.
 
     `status` as doors show it at `now`. `changed_since` gives what changed then or later, in order of change, with the
-    visits that ceased to exist; without it the living ones in order of start (else end). `conditions`: further ones
-    (the walls) over `visits`.
+    visits that ceased to exist or belong to the asked ones no longer; without it the living ones in order of start
+    (else end). `seen_in`: further conditions (the walls) over `visits` or `moved_visits`.
     """
 
     now: datetime
@@ -50,15 +50,24 @@ class Asked:
     unit_id: str = ""
     status: str = ""
     changed_since: datetime | None = None
-    conditions: tuple[ColumnElement[bool], ...] = ()
+    seen_in: Callable[[Table], tuple[ColumnElement[bool], ...]] = lambda _: ()
 
 
 def load_page(connection: Connection, asked: Asked, limit: int, after: Place | None = None) -> list[Listed]:
     """At most `limit` visits after a place."""
-    query = _query(asked)
-    at = _order(asked)
+    if asked.changed_since is None:
+        return _rows(connection, _query(asked), visits.c.at, limit, after)
+    found = _rows(connection, _query(asked), visits.c.changed_at, limit, after)
+    found += _rows(connection, _moved(asked), moved_visits.c.changed_at, limit, after)
+    return sorted(found, key=lambda one: (one.changed_at, one.visit.visit_id))[:limit]
+
+
+def _rows(
+    connection: Connection, query: Select[Any], at: ColumnElement[Any], limit: int, after: Place | None
+) -> list[Listed]:
     if after is not None:
-        query = query.where(tuple_(at, visits.c.visit_id) > tuple_(after.at, after.visit_id))
+        visit_id = query.selected_columns["visit_id"]
+        query = query.where(tuple_(at, visit_id) > tuple_(after.at, after.visit_id))
     return [_listed(row) for row in connection.execute(query.limit(limit))]
 
 
@@ -89,13 +98,13 @@ def is_open(now: datetime) -> ColumnElement[bool]:
     return and_(visits.c.status == "incomplete", visits.c.open_until_at > now, *in_months(now - LONGEST_OPEN, None))
 
 
-def in_months(from_at: datetime | None, to_at: datetime | None) -> list[ColumnElement[bool]]:
+def in_months(from_at: datetime | None, to_at: datetime | None, table: Table = visits) -> list[ColumnElement[bool]]:
     """The range of instants as a range of `month_on`, so that the other partitions are not looked into."""
     conditions: list[ColumnElement[bool]] = []
     if from_at is not None:
-        conditions += [visits.c.at >= from_at, visits.c.month_on >= _month_on(from_at)]
+        conditions += [table.c.at >= from_at, table.c.month_on >= _month_on(from_at)]
     if to_at is not None:
-        conditions += [visits.c.at < to_at, visits.c.month_on <= _month_on(to_at)]
+        conditions += [table.c.at < to_at, table.c.month_on <= _month_on(to_at)]
     return conditions
 
 
@@ -103,27 +112,38 @@ def _month_on(at: datetime) -> date:
     return local_date(at).replace(day=1)
 
 
-def _order(asked: Asked) -> ColumnElement[Any]:
-    return visits.c.at if asked.changed_since is None else visits.c.changed_at
-
-
 def _query(asked: Asked) -> Select[Any]:
-    query = select(visits).where(*in_months(asked.from_at, asked.to_at), *asked.conditions)
-    for column, value in (
-        (visits.c.client_id, asked.client_id),
-        (visits.c.staff_id, asked.staff_id),
-        (visits.c.provider_id, asked.provider_id),
-        (visits.c.unit_id, asked.unit_id),
-    ):
-        if value:
-            query = query.where(column == value)
+    query = select(visits).where(*in_months(asked.from_at, asked.to_at), *_place(asked, visits))
     if asked.status:
         query = query.where(_has_status(asked.status, asked.now))
     if asked.changed_since is None:
-        query = query.where(visits.c.ceased.is_(False))
-    else:
-        query = query.where(visits.c.changed_at >= asked.changed_since)
-    return query.order_by(_order(asked), visits.c.visit_id)
+        return query.where(visits.c.ceased.is_(False)).order_by(visits.c.at, visits.c.visit_id)
+    return query.where(visits.c.changed_at >= asked.changed_since).order_by(visits.c.changed_at, visits.c.visit_id)
+
+
+def _moved(asked: Asked) -> Select[Any]:
+    """Visits that were the asked ones' and are somebody else's now."""
+    c = moved_visits.c
+    still = exists().where(visits.c.visit_id == c.visit_id, *_place(asked, visits))
+    query = select(moved_visits).where(
+        *in_months(asked.from_at, asked.to_at, moved_visits), *_place(asked, moved_visits), ~still,
+        c.changed_at >= asked.changed_since,
+    )  # fmt: skip
+    if asked.status not in ("", "cancelled"):
+        query = query.where(false())
+    return query.order_by(c.changed_at, c.visit_id)
+
+
+def _place(asked: Asked, table: Table) -> list[ColumnElement[bool]]:
+    """Whose visits are asked for, of the rows of a table."""
+    c = table.c
+    given = (
+        (c.client_id, asked.client_id),
+        (c.staff_id, asked.staff_id),
+        (c.provider_id, asked.provider_id),
+        (c.unit_id, asked.unit_id),
+    )
+    return [*asked.seen_in(table), *(column == value for column, value in given if value)]
 
 
 def _has_status(status: str, now: datetime) -> ColumnElement[bool]:

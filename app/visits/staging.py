@@ -22,6 +22,7 @@ from app.visits import store
 from app.visits.tables import decline_outcomes, visits
 
 MOST_NAMED = 100
+_MOVES_AT_ONCE = 1000
 _STAGED: tuple[tuple[Table, tuple[str, ...]], ...] = (
     (visits, ("visit_id",)),
     (findings, ("finding_id",)),
@@ -175,6 +176,7 @@ def _replace(
                 ),
                 {"now": now},
             )
+            _note_moves(connection, now)
         else:
             connection.execute(text(f"DELETE FROM {name} o USING rebuild_gone g WHERE {_match('o', 'g', key)}"))  # noqa: S608 - names of our own tables
         connection.execute(text(f"DELETE FROM {name} o USING rebuild_changed g WHERE {_match('o', 'g', key)}"))  # noqa: S608 - likewise
@@ -188,6 +190,19 @@ def _replace(
         )
         return
     connection.execute(text(f"INSERT INTO {name} ({listed}) SELECT {chosen} FROM rebuild_{name} n"), {"now": now})  # noqa: S608 - likewise
+
+
+def _note_moves(connection: Connection, now: datetime) -> None:
+    """Visits that are another provider's, unit's, staff member's or client's now are told to those they were with."""
+    rows = connection.execute(
+        text(
+            "SELECT o.* FROM rebuild_changed g JOIN visits o ON o.visit_id = g.key1 AND NOT o.ceased"
+            " JOIN rebuild_visits n ON n.visit_id = g.key1 WHERE (o.provider_id, o.unit_id, o.staff_id, o.client_id)"
+            " <> (n.provider_id, n.unit_id, n.staff_id, n.client_id)"
+        ).columns(*visits.c)
+    )
+    while some := rows.fetchmany(_MOVES_AT_ONCE):
+        store.note_moves(connection, [(store.from_row(row), row.paired_staff_id) for row in some], now)
 
 
 def _named(alias: str, key: tuple[str, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -30,10 +30,17 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from app.core.localtime import local_date
 from app.facts import DeclineOutcome, Share, TapRef, Visit
-from app.visits.tables import decline_outcomes, visits
+from app.visits.tables import decline_outcomes, moved_visits, visits
 
 _INSTANT = DateTime(timezone=True)
 DAY = text("interval '1 day'")
+CEASED: Mapping[str, Any] = {
+    "status": "cancelled", "stated_status": "cancelled", "ceased": True, "minutes": 0, "accepted": False, "holds": [],
+    "findings": [], "marks": [], "planned_id": "", "decline_id": "", "open_until_at": None,
+}  # fmt: skip
+"""What a row becomes when its visit is no more: told to pollers, counted nowhere."""
+PLACE = ("provider_id", "unit_id", "staff_id", "client_id")
+"""Whose a visit is: lists of it are asked for by these."""
 
 
 def month_on(visit: Visit) -> date:
@@ -154,22 +161,20 @@ def bury(connection: Connection, ceased: Iterable[tuple[Visit, str]], now: datet
         connection.execute(
             update(visits)
             .where(visits.c.visit_id == visit.visit_id, visits.c.month_on == month_on(visit))
-            .values(
-                status="cancelled",
-                stated_status="cancelled",
-                ceased=True,
-                replaced_by=replaced_by,
-                minutes=0,
-                accepted=False,
-                holds=[],
-                findings=[],
-                marks=[],
-                planned_id="",
-                decline_id="",
-                open_until_at=None,
-                changed_at=now,
-            )
+            .values(**CEASED, replaced_by=replaced_by, changed_at=now)
         )
+
+
+def note_moves(connection: Connection, left: Iterable[tuple[Visit, str]], now: datetime) -> None:
+    """Let visits stay as `cancelled` where they were: with another provider, unit, staff member or client from now on.
+    `left` has them as they were."""
+    rows = [{**to_row(visit, paired_staff_id, now), **CEASED} for visit, paired_staff_id in left]
+    if not rows:
+        return
+    statement = insert(moved_visits)
+    keys = [column.name for column in moved_visits.primary_key]
+    updates = {column.name: statement.excluded[column.name] for column in moved_visits.c if column.name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=updates), rows)
 
 
 def load_stretches(

@@ -36,55 +36,62 @@ def _instant(name: str, *, nullable: bool = True) -> Column[Any]:
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
 
+def _of_a_visit() -> tuple[Column[Any], ...]:
+    """The columns of a visit, fresh ones for each table."""
+    return (
+        Column("month_on", Date, nullable=False),
+        Column("visit_id", Text, nullable=False),
+        _text("manual_id"),
+        _text("client_id"),
+        _text("provider_id"),
+        _text("unit_id"),
+        _text("staff_id"),
+        _text("person"),
+        _text("role"),
+        # Start, else end: every visit has one.
+        _instant("at", nullable=False),
+        _instant("start_at"),
+        _instant("end_at"),
+        Column("minutes", Integer, nullable=False, server_default="0"),
+        Column("status", Text, nullable=False),
+        Column("stated_status", Text, nullable=False),
+        Column("source", Text, nullable=False),
+        Column("grade", Text, nullable=False),
+        Column("service", Text, nullable=False),
+        # The class stated at KOM or by hand; NULL: not stated.
+        Column("stated_service", Text),
+        Column("kom_device_id", Text),
+        Column("kom_seq", BigInteger),
+        _instant("kom_at"),
+        Column("gick_device_id", Text),
+        Column("gick_seq", BigInteger),
+        _instant("gick_at"),
+        _text("planned_id"),
+        _text("decline_id"),
+        _text("replaced_by"),
+        _text("care_service"),
+        # Whose taps these were before anybody corrected the visit; empty for a manual one.
+        _text("paired_staff_id"),
+        # Stamp of the first tap, whatever a correction says; NULL for a manual visit.
+        _instant("tapped_at"),
+        Column("marks", ARRAY(Text), nullable=False, server_default="{}"),
+        Column("proposal", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
+        Column("share_position", Integer),
+        Column("share_weights", ARRAY(Integer)),
+        Column("holds", ARRAY(Text), nullable=False, server_default="{}"),
+        Column("findings", ARRAY(Text), nullable=False, server_default="{}"),
+        Column("accepted", Boolean, nullable=False),
+        _instant("open_until_at"),
+        # A visit that ceased to exist (its KOM came late, a tag got another holder) stays, cancelled, for pollers.
+        Column("ceased", Boolean, nullable=False, server_default=text("false")),
+        _instant("changed_at", nullable=False),
+    )
+
+
 visits = Table(
     "visits",
     metadata,
-    Column("month_on", Date, nullable=False),
-    Column("visit_id", Text, nullable=False),
-    _text("manual_id"),
-    _text("client_id"),
-    _text("provider_id"),
-    _text("unit_id"),
-    _text("staff_id"),
-    _text("person"),
-    _text("role"),
-    # Start, else end: every visit has one.
-    _instant("at", nullable=False),
-    _instant("start_at"),
-    _instant("end_at"),
-    Column("minutes", Integer, nullable=False, server_default="0"),
-    Column("status", Text, nullable=False),
-    Column("stated_status", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("grade", Text, nullable=False),
-    Column("service", Text, nullable=False),
-    # The class stated at KOM or by hand; NULL: not stated.
-    Column("stated_service", Text),
-    Column("kom_device_id", Text),
-    Column("kom_seq", BigInteger),
-    _instant("kom_at"),
-    Column("gick_device_id", Text),
-    Column("gick_seq", BigInteger),
-    _instant("gick_at"),
-    _text("planned_id"),
-    _text("decline_id"),
-    _text("replaced_by"),
-    _text("care_service"),
-    # Whose taps these were before anybody corrected the visit; empty for a manual one.
-    _text("paired_staff_id"),
-    # Stamp of the first tap, whatever a correction says; NULL for a manual visit.
-    _instant("tapped_at"),
-    Column("marks", ARRAY(Text), nullable=False, server_default="{}"),
-    Column("proposal", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
-    Column("share_position", Integer),
-    Column("share_weights", ARRAY(Integer)),
-    Column("holds", ARRAY(Text), nullable=False, server_default="{}"),
-    Column("findings", ARRAY(Text), nullable=False, server_default="{}"),
-    Column("accepted", Boolean, nullable=False),
-    _instant("open_until_at"),
-    # A visit that ceased to exist (its KOM came late, a tag got another holder) stays, cancelled, for pollers.
-    Column("ceased", Boolean, nullable=False, server_default=text("false")),
-    _instant("changed_at", nullable=False),
+    *_of_a_visit(),
     PrimaryKeyConstraint("visit_id", "month_on"),
     Index(None, "client_id", "at"),
     Index(None, "staff_id", "at"),
@@ -99,6 +106,16 @@ visits = Table(
     Index(None, "provider_id", "at"),
     Index(None, "provider_id", "changed_at"),
     postgresql_partition_by="RANGE (month_on)",
+)
+
+# Visits that live on under their id, but with another provider, unit, staff member or client: as `cancelled` as one
+# that ceased, for whoever polls those they were with before. A memory like the ceased ones, which a rebuild keeps.
+moved_visits = Table(
+    "moved_visits",
+    metadata,
+    *_of_a_visit(),
+    PrimaryKeyConstraint("visit_id", "provider_id", "unit_id", "staff_id", "client_id"),
+    Index(None, "provider_id", "changed_at"),
 )
 
 decline_outcomes = Table(

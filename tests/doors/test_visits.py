@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -14,8 +14,12 @@ from app.api.visits import VisitDetail
 from app.core.clock import utc_now
 from app.db.callers import Caller
 from app.db.engine import Database
+from app.facts import Correction
+from app.pipeline_derive import catch_up, rebuild
+from app.visits import queue
 from tests.doors.serving import served
 from tests.doors.town import a_morning, at, items, machine, person, tap, tapped
+from tests.flows.stored_world import store_statement
 
 
 @pytest.fixture
@@ -105,6 +109,55 @@ def test_a_visit_that_ceased_is_told_to_pollers_only(database: Database, door: h
     living = {one["visit_id"] for one in items(door.get("/api/v1/visits", headers=own))}
     assert not {one["visit_id"] for one in gone} & living
     assert {one["visit_id"] for one in before} - living == {one["visit_id"] for one in gone}
+
+
+def _told(door: httpx.Client, who: dict[str, str], since: str, of: str = "") -> list[tuple[object, object]]:
+    """(staff_id, status) of what changed since, for a poller."""
+    path = f"/api/v1/visits?changed_since={since}&client=c1{of}"
+    return [(one["staff_id"], one["status"]) for one in items(door.get(path, headers=who))]
+
+
+@pytest.mark.parametrize("by", ["correction", "rebuild"])
+def test_a_visit_that_moves_away_is_told_to_whom_it_was_with(database: Database, door: httpx.Client, by: str) -> None:
+    first, second = (machine(database, "scheduling", provider=one) for one in ("P1", "P2"))
+    city, since = machine(database, "scheduling"), utc_now().isoformat().replace("+00:00", "Z")
+    moved = items(door.get("/api/v1/visits?client=c1", headers=first))[0]
+    with database.transaction(Caller.batch()) as connection:
+        changes = store_statement(connection, _set_staff("k1", "carl", at("12:00")))
+        queue.enqueue(connection, changes if by == "correction" else [])
+    if by == "correction":
+        catch_up(database, utc_now())
+    else:
+        rebuild(database, utc_now())
+    gone = items(door.get(f"/api/v1/visits?changed_since={since}", headers=first))
+    assert [(one["visit_id"], one["status"], one["minutes"]) for one in gone] == [(moved["visit_id"], "cancelled", 0)]
+    assert (gone[0]["provider_id"], gone[0]["replaced_by"]) == ("P1", None)
+    assert _told(door, second, since) == _told(door, city, since) == [("carl", "complete")]
+    assert _told(door, city, since, "&provider=P1") == _told(door, city, since, "&staff=anna") == [
+        ("anna", "cancelled")
+    ]  # fmt: skip
+    assert _told(door, first, since, "&status=complete") == []
+    assert moved["visit_id"] not in [one["visit_id"] for one in items(door.get("/api/v1/visits", headers=first))]
+
+
+def test_a_visit_that_comes_back_is_told_as_it_is(database: Database, door: httpx.Client) -> None:
+    first, second = (machine(database, "scheduling", provider=one) for one in ("P1", "P2"))
+    since = utc_now().isoformat().replace("+00:00", "Z")
+    for number, staff in enumerate(("carl", "bo")):
+        with database.transaction(Caller.batch()) as connection:
+            said = _set_staff(f"k{number}", staff, at(f"{12 + number}:00"))
+            queue.enqueue(connection, store_statement(connection, said))
+        catch_up(database, utc_now())
+    assert _told(door, first, since) == [("bo", "complete")]
+    assert _told(door, first, since, "&staff=anna") == [("anna", "cancelled")]
+    assert _told(door, second, since) == [("carl", "cancelled")]
+
+
+def _set_staff(correction_id: str, staff: str, made_at: datetime) -> Correction:
+    return Correction(
+        correction_id, made_at, "set_staff", "d1", 1, "", "", None, None, None, None, staff, "", "wrong_staff", "",
+        "office", "chef",
+    )  # fmt: skip
 
 
 def test_polling_again_costs_nothing_when_nothing_differs(database: Database, door: httpx.Client) -> None:

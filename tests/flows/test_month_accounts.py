@@ -110,3 +110,29 @@ def test_step_by_step_is_as_from_nothing(make_database: Callable[..., Database],
             both.check(month)
         assert all(both.export(month) == export for month, export in exports.items())
     both.database.close()
+
+
+@pytest.mark.parametrize("later", ["", " made_up=30@2026-06-21"])
+def test_a_link_taken_back_frees_its_minutes_for_a_decline_of_another_month(
+    make_database: Callable[..., Database], later: str
+) -> None:
+    """DOMAIN.md 4: each minute is linked once, earlier declines first. The later decline waited for these minutes."""
+    both = Both(make_database())
+    both.read(
+        """policy decline_shares '[{"notice": "in_advance", "percent": 100}]'""",
+        "staff anna",
+        "tag tag-bo bo",
+        "order bo P1 2026-03-01.. 600/month",
+        "2026-06-20 08:00 KOM anna bo device=d seq=1",
+        "2026-06-20 08:30 GICK anna bo device=d seq=2",
+        "decline x1 bo 2026-03-10T08:00..08:30 in_advance made_up=30@2026-06-20",
+        "decline x2 bo 2026-06-11T08:00..08:45 in_advance made_up=30@2026-06-20",
+    )
+    june = MONTHS[3]
+    assert accounts(both.database, june, both.now)["bo", "P1"].declined_compensated_minutes == 45
+    both.read(f"decline x1 bo 2026-03-10T08:00..08:30 in_advance{later}")
+    account = accounts(both.database, june, both.now)["bo", "P1"]
+    assert (account.made_up_offset_minutes, account.declined_compensated_minutes) == (30, 15)
+    for month in MONTHS:
+        both.check(month)
+    both.database.close()

@@ -50,6 +50,7 @@ _OF_TABLE: dict[str, dict[str, Any]] = {
     "device_events": {"kind": "created"},
     "machines": {"scopes": ["scheduling"]},
     "machine_tokens": {"scopes": ["scheduling"]},
+    "moved_visits": {"share_weights": [1, 1]},
     "questions": {"visit_id": "", "reason_id": ""},
     "taps": {
         "act": "KOM",
