@@ -37,8 +37,8 @@ class KnownDevice:
     revoked_at: datetime | None
     upto: int
     upto_hash: str
-    last_head_seq: int
-    """What its last head claimed; above `upto`: something was missing then."""
+    claimed: int
+    """The highest number that a head claimed before it had come; above `upto`: a tail was, or still is, missing."""
 
     @property
     def pending(self) -> bool:
@@ -56,14 +56,14 @@ _DEVICES = text(
         SELECT id, pg_advisory_xact_lock(:namespace, hashtext(id)) FROM unnest(CAST(:ids AS text[])) AS id
     )
     SELECT d.device_id, coalesce(d.provider_id, '') AS provider_id, d.public_jwk, d.enrolled_at, d.revoked_at,
-        coalesce(r.upto, 0) AS upto, coalesce(r.upto_hash, '') AS upto_hash, coalesce(h.head_seq, 0) AS last_head_seq
+        coalesce(r.upto, 0) AS upto, coalesce(r.upto_hash, '') AS upto_hash, coalesce(h.seq, 0) AS claimed
     FROM locked JOIN devices d ON d.device_id = locked.id
     LEFT JOIN LATERAL (
         SELECT upto, upto_hash FROM receipts WHERE receipts.device_id = d.device_id
         ORDER BY received_at DESC, upto DESC LIMIT 1
     ) r ON true
     LEFT JOIN LATERAL (
-        SELECT head_seq FROM heads WHERE heads.device_id = d.device_id ORDER BY received_at DESC, head_seq DESC LIMIT 1
+        SELECT max(seq) AS seq FROM claimed_heads WHERE claimed_heads.device_id = d.device_id
     ) h ON true
     """
 )
@@ -346,6 +346,11 @@ TAP_DOUBTS = Appender(
     ("device_id", "seq", "code"),
     ("device_id", "seq", "code", "provider_id"),
     ("device_id", "seq"),
+)
+CLAIMED_HEADS = Appender(
+    device_tables.claimed_heads,
+    ("device_id", "seq", "hash"),
+    ("device_id", "seq", "hash", "provider_id", "claimed_at", "received_at"),
 )
 CHAIN_NOTES = Appender(
     device_tables.chain_notes, ("device_id", "seq", "prev"), ("device_id", "seq", "prev", "provider_id", "at")

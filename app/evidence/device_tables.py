@@ -1,7 +1,7 @@
 """Tables of the tap door beside those of `tables.py`: enrolment, grants, readings of tags, oddities of the chain.
 
-`sun_reads`, `tap_doubts` and `chain_notes` follow from the statements and can be computed again. They only ever grow:
-another statement can add a doubt, never take one away, so the order of arrival is irrelevant.
+`sun_reads`, `tap_doubts`, `chain_notes` and `claimed_heads` follow from the statements and can be computed again. They
+only ever grow: another statement can add a doubt, never take one away, so the order of arrival is irrelevant.
 """
 
 from __future__ import annotations
@@ -125,4 +125,19 @@ chain_notes = Table(
     _text("provider_id"),
     _instant("at"),
     PrimaryKeyConstraint("device_id", "seq", "prev"),
+)
+
+# Heads that claimed a number of which nothing was stored then: the end of a tail that may never come, or come otherwise.
+# A head that claims what is there already is not here. Judged again at read.
+claimed_heads = Table(
+    "claimed_heads",
+    metadata,
+    Column("device_id", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    # What the head says the hash of the statement `seq` is.
+    Column("hash", LargeBinary, nullable=False),
+    _text("provider_id"),
+    _instant("claimed_at"),
+    _instant("received_at"),
+    PrimaryKeyConstraint("device_id", "seq", "hash"),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -83,6 +83,7 @@ class _Rows:
     rejected: list[tuple[Any, ...]] = field(default_factory=list)
     rejected_seqs: list[tuple[Any, ...]] = field(default_factory=list)
     notes: list[tuple[Any, ...]] = field(default_factory=list)
+    claims: list[tuple[Any, ...]] = field(default_factory=list)
 
 
 def receive_taps(
@@ -101,15 +102,13 @@ def receive_taps(
         (
             (s.device.device_id, seq)
             for s in sessions
-            for item in s.items
-            if item.seq is not None and item.said is not None
-            for seq in (item.seq, item.seq - 1)
+            for seq in _numbers_named(s)
             if 0 < seq <= s.device.upto and seq not in progress[s.device.device_id].hashes
         ),
     )
     for session in sessions:
         _sort_out(session, progress[session.device.device_id], old, rows, now)
-    _check_chain(connection, sessions, progress, old, rows)
+    _check_chain(connection, sessions, progress, old, rows, now)
     samples = _append_heads(connection, sessions, now)
     stamped, doubted = stamp_taps(connection, _taps_of(sessions), samples, now, (keyring, policy))
     _append(connection, rows, now)
@@ -145,6 +144,14 @@ def _attribute(
         items = [read_item(document, device_id, key) for document in uploads[index].taps]
         sessions.append(_Session(answer, uploads[index], device, head, signed.hash, items))
     return sessions
+
+
+def _numbers_named(session: _Session) -> Iterator[int]:
+    """Every number whose content an upload repeats, follows or claims."""
+    yield session.head.head_seq
+    for item in session.items:
+        if item.seq is not None and item.said is not None:
+            yield from (item.seq, item.seq - 1)
 
 
 def _sort_out(
@@ -209,8 +216,12 @@ def _check_chain(
     progress: dict[str, Progress],
     old: dict[tuple[str, int], set[bytes]],
     rows: _Rows,
+    now: datetime,
 ) -> None:
-    """Note where a `prev` fits no content of the number before it, in both directions, and a head's hash likewise."""
+    """Note where a `prev` fits no content of the number before it, in both directions, and a head's hash likewise.
+
+    A head that claims a number of which nothing is there yet is remembered: it binds whatever comes under it.
+    """
     after: list[tuple[_Session, int]] = []
     for session in sessions:
         device_id, mine = session.device.device_id, progress[session.device.device_id]
@@ -225,12 +236,22 @@ def _check_chain(
             if before and store.hash_bytes(prev) not in before:
                 rows.notes.append((device_id, seq, store.hash_bytes(prev), session.device.provider_id, at))
                 session.answer.chain_changed = True
+        _remember_claim(session, mine, old, rows, now)
         new = {item.seq for item in session.new}
         after += [
             (session, seq + 1) for seq in new if seq is not None and seq + 1 in mine.hashes and seq + 1 not in new
         ]
     if after:
         _check_following(connection, after, progress, rows)
+
+
+def _remember_claim(
+    session: _Session, progress: Progress, old: dict[tuple[str, int], set[bytes]], rows: _Rows, now: datetime
+) -> None:
+    device, head = session.device, session.head
+    if head.head_seq and not (progress.hashes.get(head.head_seq) or old.get((device.device_id, head.head_seq))):
+        claimed = (device.device_id, head.head_seq, store.hash_bytes(head.head_hash), device.provider_id, head.t, now)
+        rows.claims.append(claimed)
 
 
 def _check_following(
@@ -285,6 +306,7 @@ def _append(connection: Connection, rows: _Rows, now: datetime) -> None:
     store.FORKS.append(connection, rows.forks)
     store.REJECTED_SEQS.append(connection, rows.rejected_seqs)
     store.CHAIN_NOTES.append(connection, rows.notes)
+    store.CLAIMED_HEADS.append(connection, rows.claims)
     left: dict[str, int] = {}
     for row in rows.rejected:
         device_id = row[0]
@@ -307,7 +329,7 @@ def _acknowledge(
     for session in sessions:
         device, mine = session.device, progress[session.device.device_id]
         missing = mine.missing(session.head.head_seq)
-        session.answer.chain_changed |= bool(missing) or device.last_head_seq > device.upto
+        session.answer.chain_changed |= bool(missing) or (bool(session.new) and device.claimed > device.upto)
         payload: dict[str, Any] = {
             "r": f"r_{int(now.timestamp() * 1000):011x}{secrets.token_hex(5)}",
             "dev": device.device_id,

@@ -28,24 +28,34 @@ _GAPS = text(
         UNION ALL SELECT seq, seq, received_at FROM rejected_seqs WHERE device_id = :device_id
         UNION ALL SELECT seq, seq, received_at FROM voids WHERE device_id = :device_id
         UNION ALL SELECT from_seq, to_seq, received_at FROM voids WHERE device_id = :device_id
-        UNION ALL SELECT * FROM (SELECT head_seq + 1, head_seq + 1, received_at FROM heads
-            WHERE device_id = :device_id ORDER BY received_at DESC, head_seq DESC LIMIT 1) AS tail
+    ), tail AS (
+        SELECT seq + 1 AS seq, seq + 1 AS last, received_at AS at FROM claimed_heads WHERE device_id = :device_id
+        ORDER BY claimed_heads.seq DESC, received_at LIMIT 1
     ), stepped AS (
         SELECT seq, at, coalesce(
             max(last) OVER (ORDER BY seq, last ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0
-        ) AS before FROM received
+        ) AS before
+        FROM (
+            SELECT * FROM received UNION ALL SELECT * FROM tail WHERE seq > (SELECT coalesce(max(last), 0) FROM received)
+        ) AS every
     )
     SELECT before + 1 AS first, seq - 1 AS last, at FROM stepped WHERE seq > before + 1 ORDER BY seq
     """
 )
 _BREAKS = text(
     """
-    SELECT n.seq, min(n.at) AS at FROM chain_notes n WHERE n.device_id = :device_id AND NOT EXISTS (
-        SELECT FROM taps t WHERE t.device_id = n.device_id AND t.seq = n.seq - 1 AND t.hash = n.prev
-        UNION ALL SELECT FROM voids v WHERE v.device_id = n.device_id AND v.seq = n.seq - 1 AND v.hash = n.prev
-        UNION ALL SELECT FROM device_statements s
-            WHERE s.device_id = n.device_id AND s.seq = n.seq - 1 AND s.hash = n.prev
-    ) GROUP BY n.seq ORDER BY n.seq
+    WITH said AS (
+        SELECT device_id, seq - 1 AS seq, prev AS hash, at, true AS wrong_without FROM chain_notes
+            WHERE device_id = :device_id
+        UNION ALL SELECT device_id, seq, hash, claimed_at, false FROM claimed_heads WHERE device_id = :device_id
+    )
+    SELECT n.seq + 1 AS seq, min(n.at) AS at FROM said n CROSS JOIN LATERAL (
+        SELECT bool_or(x.hash = n.hash) AS fits FROM (
+            SELECT hash FROM taps t WHERE t.device_id = n.device_id AND t.seq = n.seq
+            UNION ALL SELECT hash FROM voids v WHERE v.device_id = n.device_id AND v.seq = n.seq
+            UNION ALL SELECT hash FROM device_statements s WHERE s.device_id = n.device_id AND s.seq = n.seq
+        ) x
+    ) c WHERE NOT coalesce(c.fits, NOT n.wrong_without) GROUP BY n.seq ORDER BY n.seq
     """
 )
 _REJECTED = text(
@@ -62,7 +72,7 @@ _SIGNING = text("SELECT DISTINCT device_id FROM heads ORDER BY device_id")
 
 
 def chain_report(connection: Connection, device_id: str) -> ChainReport:
-    """What is odd in a device's chain as stored now. The tail is open while its last head claims more than arrived."""
+    """What is odd in a device's chain as stored now. The tail is open while any of its heads claims more than arrived."""
     values = {"device_id": device_id}
     return ChainReport(
         device_id=device_id,

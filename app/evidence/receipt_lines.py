@@ -84,7 +84,29 @@ def store_receipts(run: Run) -> dict[str, Counts]:
             )
         ).rowcount
         counts[table.name] = Counts(added, 0, found - added)
+    run.connection.execute(text(_CLAIMED))
     return counts
+
+
+# What heads claim that is not there, or other than they say: no line of its own, the signed heads tell it.
+_CLAIMED = """
+    INSERT INTO claimed_heads (device_id, seq, hash, provider_id, claimed_at, received_at)
+    SELECT DISTINCT ON (h.device_id, h.head_seq, said.hash)
+        h.device_id, h.head_seq, said.hash, h.provider_id, h.claimed_at, h.received_at
+    FROM (SELECT DISTINCT row ->> 'device_id' AS device_id FROM stage_receipts WHERE row ->> 'table' = 'heads') d
+    JOIN heads h ON h.device_id = d.device_id AND h.head_seq > 0
+    CROSS JOIN LATERAL (SELECT CASE WHEN h.head_hash ~ '^[A-Za-z0-9_-]{43}$'
+        THEN decode(translate(h.head_hash, '-_', '+/') || '=', 'base64') ELSE '' END AS hash) said
+    WHERE NOT EXISTS (
+        SELECT FROM taps t WHERE t.device_id = h.device_id AND t.seq = h.head_seq AND t.hash = said.hash
+    ) AND NOT EXISTS (
+        SELECT FROM voids v WHERE v.device_id = h.device_id AND v.seq = h.head_seq AND v.hash = said.hash
+    ) AND NOT EXISTS (
+        SELECT FROM device_statements s WHERE s.device_id = h.device_id AND s.seq = h.head_seq AND s.hash = said.hash
+    )
+    ORDER BY h.device_id, h.head_seq, said.hash, h.received_at
+    ON CONFLICT DO NOTHING
+"""
 
 
 def receipt_queries(from_at: datetime | None, to_at: datetime | None) -> list[str]:
