@@ -127,8 +127,8 @@ chain_notes = Table(
     PrimaryKeyConstraint("device_id", "seq", "prev"),
 )
 
-# Heads that claimed a number of which nothing was stored then: the end of a tail that may never come, or come otherwise.
-# A head that claims what is there already is not here. Judged again at read.
+# Heads that claimed a number of which nothing was stored then: the end of a tail that may never come, or come
+# otherwise. A head that claims what is there already is not here. Judged again at read.
 claimed_heads = Table(
     "claimed_heads",
     metadata,

@@ -108,7 +108,7 @@ def receive_taps(
     )
     for session in sessions:
         _sort_out(session, progress[session.device.device_id], old, rows, now)
-    _check_chain(connection, sessions, progress, old, rows, now)
+    _check_chain(connection, sessions, progress, old, rows)
     samples = _append_heads(connection, sessions, now)
     stamped, doubted = stamp_taps(connection, _taps_of(sessions), samples, now, (keyring, policy))
     _append(connection, rows, now)
@@ -216,7 +216,6 @@ def _check_chain(
     progress: dict[str, Progress],
     old: dict[tuple[str, int], set[bytes]],
     rows: _Rows,
-    now: datetime,
 ) -> None:
     """Note where a `prev` fits no content of the number before it, in both directions, and a head's hash likewise.
 
@@ -236,7 +235,7 @@ def _check_chain(
             if before and store.hash_bytes(prev) not in before:
                 rows.notes.append((device_id, seq, store.hash_bytes(prev), session.device.provider_id, at))
                 session.answer.chain_changed = True
-        _remember_claim(session, mine, old, rows, now)
+        _remember_claim(session, mine, old, rows)
         new = {item.seq for item in session.new}
         after += [
             (session, seq + 1) for seq in new if seq is not None and seq + 1 in mine.hashes and seq + 1 not in new
@@ -245,13 +244,11 @@ def _check_chain(
         _check_following(connection, after, progress, rows)
 
 
-def _remember_claim(
-    session: _Session, progress: Progress, old: dict[tuple[str, int], set[bytes]], rows: _Rows, now: datetime
-) -> None:
+def _remember_claim(session: _Session, progress: Progress, old: dict[tuple[str, int], set[bytes]], rows: _Rows) -> None:
     device, head = session.device, session.head
     if head.head_seq and not (progress.hashes.get(head.head_seq) or old.get((device.device_id, head.head_seq))):
-        claimed = (device.device_id, head.head_seq, store.hash_bytes(head.head_hash), device.provider_id, head.t, now)
-        rows.claims.append(claimed)
+        said = store.hash_bytes(head.head_hash)
+        rows.claims.append((device.device_id, head.head_seq, said, device.provider_id, head.t))
 
 
 def _check_following(
@@ -306,7 +303,7 @@ def _append(connection: Connection, rows: _Rows, now: datetime) -> None:
     store.FORKS.append(connection, rows.forks)
     store.REJECTED_SEQS.append(connection, rows.rejected_seqs)
     store.CHAIN_NOTES.append(connection, rows.notes)
-    store.CLAIMED_HEADS.append(connection, rows.claims)
+    store.CLAIMED_HEADS.append(connection, [(*row, now) for row in rows.claims])
     left: dict[str, int] = {}
     for row in rows.rejected:
         device_id = row[0]

@@ -36,7 +36,8 @@ _GAPS = text(
             max(last) OVER (ORDER BY seq, last ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0
         ) AS before
         FROM (
-            SELECT * FROM received UNION ALL SELECT * FROM tail WHERE seq > (SELECT coalesce(max(last), 0) FROM received)
+            SELECT * FROM received
+            UNION ALL SELECT * FROM tail WHERE seq > (SELECT coalesce(max(last), 0) FROM received)
         ) AS every
     )
     SELECT before + 1 AS first, seq - 1 AS last, at FROM stepped WHERE seq > before + 1 ORDER BY seq
@@ -72,7 +73,7 @@ _SIGNING = text("SELECT DISTINCT device_id FROM heads ORDER BY device_id")
 
 
 def chain_report(connection: Connection, device_id: str) -> ChainReport:
-    """What is odd in a device's chain as stored now. The tail is open while any of its heads claims more than arrived."""
+    """What is odd in a device's chain as stored now. Its tail is open while any of its heads claims more than came."""
     values = {"device_id": device_id}
     return ChainReport(
         device_id=device_id,

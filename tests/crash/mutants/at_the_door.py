@@ -270,6 +270,19 @@ def broken_chain(door: Door) -> Iterator[str]:
         yield "nobody is told that the chain is broken"
 
 
+def rewritten(door: Door) -> Iterator[str]:
+    """A tail that a head claimed, taken back and written anew, is found."""
+    device = door.device()
+    first = device.tap()
+    copy = Device(device.device_id, device.key, seq=device.seq, prev=device.prev, nonces=100)
+    device.tap("GICK")
+    door.post(device, [first])
+    door.post(copy, [])
+    door.post(copy, [copy.tap("KOM")])
+    if "chain_broken" not in door.findings(device):
+        yield "nobody is told that what was claimed is something else now"
+
+
 def revoked(door: Door) -> Iterator[str]:
     """A revoked device's taps are kept in quarantine, and it is told."""
     device = door.device()
@@ -352,6 +365,6 @@ def undurable(house: House, fault: str) -> Iterator[str]:
 AT_THE_DOOR: dict[str, Callable[[Door], Iterator[str]]] = {
     "commit_then_answer": commit_then_answer, "failed_commit": failed_commit, "gap": gap, "resent": resent,
     "fork": fork, "ill_signed": ill_signed, "foreign_key": foreign_key, "void": void, "receipt": receipt,
-    "replay": replay, "broken_chain": broken_chain, "revoked": revoked, "version": version, "bytes": stored_bytes,
-    "database_killed": database_killed,
+    "replay": replay, "broken_chain": broken_chain, "rewritten": rewritten, "revoked": revoked, "version": version,
+    "bytes": stored_bytes, "database_killed": database_killed,
 }  # fmt: skip

@@ -171,6 +171,10 @@ def prev_unchecked() -> None:
     become(flow, _check_chain=lambda *_given: None)
 
 
+def claim_forgotten() -> None:
+    become(flow, _remember_claim=lambda *_given: None)
+
+
 def revocation_ignored() -> None:
     become(store.KnownDevice, revoked=property(lambda _self: False))
 
@@ -237,6 +241,7 @@ SERVER_FAULTS: dict[str, tuple[str, Callable[[], None]]] = {
         "receipt": (receipt_unsigned,),
         "replay": (equal_counter_accepted,),
         "broken_chain": (prev_unchecked,),
+        "rewritten": (claim_forgotten,),
         "revoked": (revocation_ignored,),
         "version": (unknown_version_refused,),
         "bytes": (bytes_rewritten,),
