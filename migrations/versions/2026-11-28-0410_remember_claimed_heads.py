@@ -1,6 +1,6 @@
 """Heads that claimed a number before it came: a tail taken back and written anew is found.
 
-Revision b4claims, after b3excess, made 2026-11-28 03:40 UTC.
+Revision b5claims, after b4moved, made 2026-11-28 04:10 UTC.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from alembic import op
 from app.db import walls
 from app.db.callers import Login
 
-revision = "b4claims"
-down_revision = "b3excess"
+revision = "b5claims"
+down_revision = "b4moved"
 branch_labels = None
 depends_on = None
 
