@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, insert, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.billing.tables import billing_lines, closed_fee_lines
 from app.core.month import Month
+from app.db.rows import upsert
 from app.evidence.store import among
 from app.facts import BillingLine
 from app.facts.accounts import FeeLine, ServiceDone
@@ -83,17 +83,7 @@ def provisional_lines(connection: Connection, clients: Collection[str], months: 
 def put_lines(connection: Connection, lines: Iterable[BillingLine], now: datetime) -> None:
     """Store lines; a provisional one of the same id is overwritten, a settled one never."""
     rows = [{**line_to_row(line), "changed_at": line.changed_at or now} for line in lines]
-    if not rows:
-        return
-    statement = upsert(billing_lines)
-    keys = ("month_on", "line_id")
-    updates = {column.name: statement.excluded[column.name] for column in billing_lines.c if column.name not in keys}
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=list(keys), set_=updates, where=billing_lines.c.state == "provisional"
-        ),
-        rows,
-    )
+    upsert(connection, billing_lines, rows, ("month_on", "line_id"), where="state = 'provisional'")
 
 
 def empty_lines(connection: Connection, lines: Sequence[BillingLine], now: datetime) -> None:

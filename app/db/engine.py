@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, bindparam, create_engine, text
 from sqlalchemy.engine import URL, make_url
 
 from app.core.settings import Settings
+from app.db.arrays import use_quick_lists
 from app.db.callers import Caller, Login
 from app.refusals import DatabaseUnfit
 
@@ -96,12 +97,14 @@ class Database:
 
         def connect() -> psycopg.Connection[Any]:
             try:
-                return psycopg.connect(**parameters)
+                connection = psycopg.connect(**parameters)
             except psycopg.OperationalError:
                 if self._revive is None:
                     raise
                 self._revive()
-                return psycopg.connect(**parameters)
+                connection = psycopg.connect(**parameters)
+            use_quick_lists(connection)
+            return connection
 
         return create_engine(
             self.url,

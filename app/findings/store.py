@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, text
-from sqlalchemy.dialects.postgresql import insert
 
+from app.db.rows import upsert
 from app.facts import Finding
 from app.findings.tables import findings
 
@@ -92,12 +92,7 @@ def _columns(stretches: Sequence[tuple[str, datetime, datetime]]) -> dict[str, A
 
 def put(connection: Connection, step: str, made: Iterable[Finding], now: datetime) -> None:
     """Store the step's findings; one that stands already is overwritten."""
-    rows = [to_row(finding, step, now) for finding in made]
-    if not rows:
-        return
-    statement = insert(findings)
-    changed = {column.name: statement.excluded[column.name] for column in findings.c if column.name != "finding_id"}
-    connection.execute(statement.on_conflict_do_update(index_elements=["finding_id"], set_=changed), rows)
+    upsert(connection, findings, [to_row(finding, step, now) for finding in made], ("finding_id",))
 
 
 def drop(connection: Connection, finding_ids: Sequence[str]) -> None:

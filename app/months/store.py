@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Text, cast, delete, func, insert, literal, null, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as insert_or
 
 from app.core.month import Month
+from app.db.rows import upsert
 from app.evidence.store import among
 from app.facts import MonthAccount, Share
 from app.facts.accounts import AccountInput, AccountResult, Adjustment, Block, ClosedMonth
@@ -153,7 +154,7 @@ def put(
         # Twice within one instant: the later knowledge stands.
         connection.execute(delete(month_accounts).where(*mine, c.known_at >= now))
         connection.execute(update(month_accounts).where(*mine, c.superseded_at.is_(None)).values(superseded_at=now))
-        connection.execute(insert(month_accounts), its)
+        upsert(connection, month_accounts, its, ("month_on", "client_id", "provider_id", "known_at"))
 
 
 def load_closed(connection: Connection, clients: Collection[str]) -> dict[Key, dict[Month, ClosedMonth]]:
@@ -186,7 +187,7 @@ def reopen(connection: Connection, keys: Iterable[tuple[Key, Month]]) -> None:
         for (client_id, provider_id), month in keys
     ]
     if rows:
-        connection.execute(upsert(reopened_accounts).on_conflict_do_nothing(), rows)
+        connection.execute(insert_or(reopened_accounts).on_conflict_do_nothing(), rows)
 
 
 def shut(connection: Connection, keys: Iterable[tuple[Key, Month]]) -> None:

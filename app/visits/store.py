@@ -26,9 +26,10 @@ from sqlalchemy import (
     tuple_,
     update,
 )  # fmt: skip
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core.localtime import local_date
+from app.db.rows import upsert
 from app.facts import DeclineOutcome, Share, TapRef, Visit
 from app.visits.tables import decline_outcomes, moved_visits, visits
 
@@ -149,10 +150,7 @@ def put(connection: Connection, changed: Iterable[tuple[Visit, str]], now: datet
         ),
         {"ids": [row["visit_id"] for row in rows], "months": [row["month_on"] for row in rows]},
     )
-    statement = insert(visits)
-    keys = ("visit_id", "month_on")
-    updates = {column.name: statement.excluded[column.name] for column in visits.c if column.name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=updates), rows)
+    upsert(connection, visits, rows, ("visit_id", "month_on"))
 
 
 def bury(connection: Connection, ceased: Iterable[tuple[Visit, str]], now: datetime) -> None:
@@ -290,10 +288,7 @@ def put_outcomes(connection: Connection, changed: Sequence[DeclineOutcome], gone
         )
     if changed:
         rows = [{**asdict(one), "visit_ids": list(one.visit_ids)} for one in changed]
-        statement = insert(decline_outcomes)
-        keys_of = ("provider_id", "decline_id")
-        updates = {c.name: statement.excluded[c.name] for c in decline_outcomes.c if c.name not in keys_of}
-        connection.execute(statement.on_conflict_do_update(index_elements=list(keys_of), set_=updates), rows)
+        upsert(connection, decline_outcomes, rows, ("provider_id", "decline_id"))
 
 
 def outcome_from_row(row: Row[Any]) -> DeclineOutcome:
