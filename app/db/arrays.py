@@ -32,7 +32,7 @@ def _bytes(value: bytes) -> str:
     return f'"\\\\x{value.hex()}"'
 
 
-def _boolean(value: bool) -> str:  # noqa: FBT001 -- the element itself
+def _boolean(value: bool) -> str:
     return "t" if value else "f"
 
 
