@@ -167,12 +167,7 @@ def note_moves(connection: Connection, left: Iterable[tuple[Visit, str]], now: d
     """Let visits stay as `cancelled` where they were: with another provider, unit, staff member or client from now on.
     `left` has them as they were."""
     rows = [{**to_row(visit, paired_staff_id, now), **CEASED} for visit, paired_staff_id in left]
-    if not rows:
-        return
-    statement = insert(moved_visits)
-    keys = [column.name for column in moved_visits.primary_key]
-    updates = {column.name: statement.excluded[column.name] for column in moved_visits.c if column.name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=updates), rows)
+    upsert(connection, moved_visits, rows, tuple(column.name for column in moved_visits.primary_key))
 
 
 def load_stretches(
