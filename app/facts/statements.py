@@ -140,6 +140,12 @@ class Correction:
         """Maker and confirmer are never the same (row 33)."""
         return bool(self.approved_by) and self.approved_by != self.made_by
 
+    def covers(self, device_id: str, at: datetime) -> bool:
+        """Does it say who used that device at that instant (2.1 row 24)? Its period is half-open."""
+        if self.kind != "set_staff_of_device" or self.device_id != device_id:
+            return False
+        return (self.from_at is None or self.from_at <= at) and (self.to_at is None or at < self.to_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Dispute:

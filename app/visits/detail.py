@@ -54,15 +54,24 @@ def _tap_fields(tap: Tap, tapped_at: datetime) -> dict[str, Any]:
     }
 
 
-def history_of(connection: Connection, visit: Visit, about: Iterable[Shown] = ()) -> list[dict[str, Any]]:
-    """What people stated: the manual visit itself, corrections as they apply, resolutions of findings; by time."""
-    keys = [(end.device_id, end.seq) for end in (visit.kom, visit.gick) if end is not None]
+def history_of(connection: Connection, visit: Visit, findings: Iterable[Shown] = ()) -> list[dict[str, Any]]:
+    """What people stated: the manual visit itself, corrections as they apply (those of the visit, and those that say
+    who used the device of one of its taps then), resolutions of findings; by time."""
+    ends = [end for end in (visit.kom, visit.gick) if end is not None]
     manual_ids = [visit.manual_id] if visit.manual_id else []
-    stated = load_corrections(connection, taps_named=keys, manual_ids=manual_ids)
-    entries = [_of_correction(one) for one in stated]
+    stated = load_corrections(
+        connection,
+        taps_named=[(end.device_id, end.seq) for end in ends],
+        manual_ids=manual_ids,
+        devices={end.device_id for end in ends},
+    )
+    about = [
+        one for one in stated if one.kind != "set_staff_of_device" or any(one.covers(e.device_id, e.at) for e in ends)
+    ]
+    entries = [_of_correction(one) for one in about]
     for manual in load_manual_visits(connection, manual_ids=manual_ids) if manual_ids else ():
         entries.insert(0, _entry(format_instant(visit.at), "manual_visit", manual.manual_id, manual))
-    for shown in about:
+    for shown in findings:
         if shown.resolution is not None:
             done = shown.resolution
             entries.append(

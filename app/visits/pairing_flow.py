@@ -167,7 +167,8 @@ def derive_stretches(draft: Draft, stretches: Sequence[Stretch], reader: TapRead
         tap.key for stretch in stretches for stay in stretch.pairing.stays for tap in (stay.kom, stay.gick) if tap
     }
     judge_named(draft, [row for row in named if row.kind != "set_staff_of_device"], in_stays, directory)
-    used = [row for row in reader.device_corrections if any(_covers(row, tap) for one in stretches for tap in one.taps)]
+    tapped = [tap for stretch in stretches for tap in stretch.taps]
+    used = [row for row in reader.device_corrections if any(row.covers(tap.device_id, tap.at) for tap in tapped)]
     for row in used:
         _put_named(draft, row, reader.registry, effective=True)
 
@@ -195,11 +196,6 @@ def _put_named(draft: Draft, row: Correction, registry: DirectoryReader, *, effe
     finding = without_effect(row, directory)
     draft.load_findings(findings.c.finding_id == finding.finding_id)
     draft.replace_findings("correction", [finding.finding_id], () if effective else (finding,))
-
-
-def _covers(correction: Correction, tap: Tap) -> bool:
-    begun = correction.from_at is None or correction.from_at <= tap.at
-    return tap.device_id == correction.device_id and begun and (correction.to_at is None or tap.at < correction.to_at)
 
 
 def _directory(registry: DirectoryReader, stretches: Sequence[Stretch], named: Iterable[Correction]) -> Directory:

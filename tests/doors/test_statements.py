@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from app.access.tables import audit_event
 from app.db.callers import Caller
 from app.db.engine import Database
 from app.evidence.tables import corrections
+from app.registry.tables import devices
 from tests.doors.serving import served
 from tests.doors.town import a_morning, at, items, machine, person
 
@@ -115,6 +116,51 @@ def test_nobody_corrects_anothers_visits(database: Database, door: httpx.Client)
     assert door.post("/api/v1/corrections", json=moved, headers=mine).status_code == 404
     with database.transaction(Caller.city()) as connection:
         assert connection.execute(select(func.count()).select_from(corrections)).scalar() == 0
+
+
+def test_a_device_was_used_by_another_person(database: Database, door: httpx.Client) -> None:
+    with database.transaction(Caller.batch()) as connection:
+        connection.execute(insert(devices), {"device_id": "d1", "provider_id": "P1", "kind": "phone"})
+    manager = person(database, "manager", provider="P1")
+    body = {
+        "kind": "set_staff_of_device", "device_id": "d1", "from_at": at("10:00").isoformat(),
+        "to_at": at("10:20").isoformat(), "new_staff_id": "bo", "reason": "wrong_grant",
+    }  # fmt: skip
+    anna = person(database, "carer", provider="P1", staff="anna")
+    assert door.post("/api/v1/corrections", json=body, headers=anna).status_code == 403
+    theirs = person(database, "manager", provider="P2")
+    assert door.post("/api/v1/corrections", json={**body, "new_staff_id": "carl"}, headers=theirs).status_code == 404
+    assert door.post("/api/v1/corrections", json={**body, "new_staff_id": "carl"}, headers=manager).status_code == 404
+    assert door.post("/api/v1/corrections", json={**body, "to_at": body["from_at"]}, headers=manager).status_code == 422
+
+    # The period is half-open: the GICK at 10:20 stays anna's, and pairs with nothing.
+    half = door.post("/api/v1/corrections", json=body, headers=manager)
+    assert half.status_code == 201, half.text
+    assert {(one["staff_id"], one["status"], one["minutes"]) for one in _of_c1(door, manager, "10:00")} == {
+        ("bo", "incomplete", 0), ("anna", "incomplete", 0),
+    }  # fmt: skip
+    whole = door.post("/api/v1/corrections", json={**body, "to_at": at("10:21").isoformat()}, headers=manager)
+    (visit,) = _of_c1(door, manager, "10:00")
+    assert (visit["staff_id"], visit["status"], visit["minutes"]) == ("bo", "complete", 20)
+    detail = door.get(f"/api/v1/visits/{visit['visit_id']}", headers=manager).json()
+    assert [(one["kind"], one["id"], one["approved_by"]) for one in detail["history"]] == [
+        ("set_staff_of_device", half.json()["correction_id"], None),
+        ("set_staff_of_device", whole.json()["correction_id"], None),
+    ]  # fmt: skip
+    (early,) = [one for one in _of_c1(door, manager, "8:00") if one["minutes"] == 30]
+    assert early["staff_id"] == "anna"
+    assert door.get(f"/api/v1/visits/{early['visit_id']}", headers=manager).json()["history"] == []
+
+    path = f"/api/v1/corrections/{whole.json()['correction_id']}/approve"
+    assert door.post(path, headers=manager).json()["code"] == "same_person"
+    assert door.post(path, headers=anna).status_code == 404
+    assert door.post(path, headers=theirs).status_code == 404
+    assert door.post(path, headers=person(database, "scheduler", provider="P1")).status_code == 200
+
+
+def _of_c1(door: httpx.Client, who: dict[str, str], since: str) -> list[dict[str, object]]:
+    """The client's visits from a time of the morning on."""
+    return items(door.get("/api/v1/visits", params={"client": "c1", "from": at(since).isoformat()}, headers=who))
 
 
 def test_a_correction_states_what_its_kind_states(database: Database, door: httpx.Client) -> None:

@@ -66,18 +66,13 @@ class Corrections:
         """Row 24: the correction that says who used the tap's device then; of several the last one made."""
         found = None
         for one in self.by_device.get(tap.device_id, _NONE):
-            if _covers(one, tap):
+            if one.covers(tap.device_id, tap.at):
                 found = one
         return found
 
 
 def _order(correction: Correction) -> tuple[datetime, str]:
     return correction.made_at, correction.correction_id
-
-
-def _covers(correction: Correction, tap: Tap) -> bool:
-    after_start = correction.from_at is None or correction.from_at <= tap.at
-    return after_start and (correction.to_at is None or tap.at < correction.to_at)
 
 
 def restaff(taps: Iterable[Tap], corrections: Corrections) -> tuple[tuple[Tap, ...], frozenset[str]]:
@@ -88,7 +83,7 @@ def restaff(taps: Iterable[Tap], corrections: Corrections) -> tuple[tuple[Tap, .
     used: set[str] = set()
     result = []
     for tap in taps:
-        covering = [one for one in corrections.by_device.get(tap.device_id, _NONE) if _covers(one, tap)]
+        covering = [one for one in corrections.by_device.get(tap.device_id, _NONE) if one.covers(tap.device_id, tap.at)]
         used.update(one.correction_id for one in covering)
         result.append(replace(tap, staff_id=covering[-1].new_staff_id) if covering else tap)
     return tuple(result), frozenset(used)
