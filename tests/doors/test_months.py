@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import httpx
@@ -53,6 +53,50 @@ def test_accounts_of_a_month_by_page_csv_and_etag(database: Database, door: http
     assert text.startswith("month,client_id,provider_id,unit_id,district,ordered_minutes")
     assert items(door.get("/api/v1/months/2026-10/accounts?client=c2", headers=city)) == [whole[1]]
     assert door.get("/api/v1/months/2026-13/accounts", headers=city).status_code == 422
+
+
+def test_what_is_planned_and_carried_out_early_is_not_expected_again(
+    database: Database, door: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DOMAIN.md 3: remaining plan. 50 done on the 5th; on the 20th a visit at 11:30 whose plan says 13:00."""
+    day, last, planner = date(2026, 10, 20), date(2026, 10, 30), machine(database, "scheduling", provider="P1")
+
+    def plan(name: str, start: datetime, end: datetime) -> None:
+        times = {"start_at": start.isoformat(), "end_at": end.isoformat()}
+        said = {"items": [{"planned_id": name, "client_id": "c1", **times}]}
+        assert door.post("/api/v1/planned-visits", json=said, headers=planner).status_code == 200
+
+    plan("early", at("13:00", day), at("13:30", day))
+    plan("ahead", at("8:00", last), at("9:00", last))
+
+    def seen(clock: str) -> tuple[object, ...]:
+        monkeypatch.setattr("app.api.months.utc_now", lambda: at(clock, day))
+        (one,) = items(door.get("/api/v1/months/2026-10/accounts?client=c1", headers=machine(database, "billing")))
+        return one["forecast_minutes"], one["forecast_percent"], one["crosses_ceiling_on"], one["time_left_minutes"]
+
+    assert seen("11:00") == (50 + 30 + 60, 11, None, 1150)
+    tapped(database, tap(60, "KOM", "anna", "c1", at("11:30", day)), tap(61, "GICK", "anna", "c1", at("12:00", day)))
+    assert seen("12:05") == (80 + 60, 11, None, 1120)
+    plan("long", at("0:00", last), at("20:00", last))
+    assert seen("12:05") == (140 + 1200, 111, "2026-10-30", 1120)
+    closed = door.post("/api/v1/months/2026-10/close", json={"on": "2026-11-06"},
+                       headers=person(database, "city_controller"))  # fmt: skip
+    assert closed.status_code == 200, closed.text
+    assert seen("12:05") == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("month", "run_at"),
+    [
+        ("2026-10", "2026-11-06T17:00:00Z"),
+        ("2026-11", "2026-12-06T17:00:00Z"),  # a Sunday is no public holiday by this policy
+        ("2026-12", "2027-01-06T09:00:00Z"),  # Epiphany
+        ("2027-01", "2027-02-06T17:00:00Z"),  # a Saturday
+        ("2027-05", "2027-06-06T08:00:00Z"),  # the national day, a Sunday
+    ],
+)
+def test_a_month_says_when_its_run_is(database: Database, door: httpx.Client, month: str, run_at: str) -> None:
+    assert door.get(f"/api/v1/months/{month}", headers=machine(database, "billing")).json()["run_at"] == run_at
 
 
 def test_pollers_see_what_changed_since(database: Database, door: httpx.Client) -> None:

@@ -77,6 +77,37 @@ def test_the_city_asks_and_the_provider_answers(database: Database, door: httpx.
     assert door.post("/api/v1/questions", json={"text": "about nothing"}, headers=manager).status_code == 422
 
 
+def test_a_question_is_between_the_two_sides_and_stops_no_run(database: Database, door: httpx.Client) -> None:
+    finance = person(database, "provider_finance", provider="P1")
+    north, south = (person(database, "commissioner", district=one) for one in ("north", "south"))
+    controller, auditor = person(database, "city_controller"), person(database, "auditor")
+    given = {"reason_id": "x1", "client_id": "c1", "minutes": 30, "reason": "illness"}
+    assert door.post("/api/v1/months/2026-10/reasons", json=given, headers=finance).status_code == 201
+
+    # The city asks about a reason: client, provider and month are the reason's own.
+    asked = door.post("/api/v1/questions", json={"reason_id": "x1", "text": "Vad hände?"}, headers=north)
+    assert asked.status_code == 201, asked.text
+    assert {name: asked.json()[name] for name in ("about_kind", "client_id", "provider_id", "month")} == {
+        "about_kind": "reason", "client_id": "c1", "provider_id": "P1", "month": "2026-10",
+    }  # fmt: skip
+    # The provider asks about its account: its client's district answers, not another one's.
+    account = {"client_id": "c1", "provider_id": "P1", "month": "2026-10", "text": "Räcker tiden?"}
+    path = f"/api/v1/questions/{door.post('/api/v1/questions', json=account, headers=finance).json()['question_id']}"
+    for who, status in ((finance, 403), (south, 404), (auditor, 403), (machine(database, "scheduling"), 403)):
+        assert door.post(f"{path}/answer", json={"text": "Ja."}, headers=who).status_code == status
+    assert door.post("/api/v1/questions", json={"reason_id": "x1", "text": "?"}, headers=south).status_code == 404
+    assert door.post("/api/v1/questions", json={**account, "reason_id": "x1"}, headers=north).status_code == 422
+
+    closed = door.post("/api/v1/months/2026-10/close", json={"on": "2026-11-06"}, headers=controller)
+    assert closed.status_code == 200, closed.text
+    assert [len(items(door.get("/api/v1/questions?state=open", headers=who))) for who in (finance, north, south)] == [
+        2, 2, 0,
+    ]  # fmt: skip
+    assert door.post(f"{path}/answer", json={"text": "Ja."}, headers=controller).json()["answer"] == "Ja."
+    assert [one["text"] for one in items(door.get("/api/v1/questions?state=open", headers=auditor))] == ["Vad hände?"]
+    assert door.get("/api/v1/months/2026-10", headers=controller).json()["hash"] == closed.json()["hash"]
+
+
 def test_a_carer_begins_a_shift_with_a_signed_grant(database: Database, door: httpx.Client) -> None:
     anna = person(database, "carer", provider="P1", staff="anna")
     got = door.post("/api/v1/shifts", json={"device_id": "d1", "hours": 8}, headers=anna)
