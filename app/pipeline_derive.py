@@ -20,6 +20,7 @@ from app.core.month import Month
 from app.db.callers import Caller, Login
 from app.db.engine import Database
 from app.db.partitions import ensure_months
+from app.db.processes import Processes
 from app.evidence.flow import Answer
 from app.evidence.imports import ImportReport
 from app.evidence.store import append
@@ -146,10 +147,11 @@ def rebuild(
             # What waits now is stored already, so the rebuild sees it.
             waiting = connection.execute(text("SELECT max(queue_id) FROM derive_queue")).scalar()
             connection.commit()
-            difference = rebuild_visits(database, now, progress=progress)
-            with database.transaction(Caller.batch()) as writing:
-                rebuild_devices(writing, now)
-            _add_accounts(difference, refresh_all(database, now, progress))
+            with Processes(database, 2) as processes:
+                difference = rebuild_visits(database, now, processes, progress=progress)
+                with database.transaction(Caller.batch()) as writing:
+                    rebuild_devices(writing, now)
+                _add_accounts(difference, refresh_all(database, now, processes, progress))
             # Only now: a rebuild that dies half way is asked for again by what waited.
             with database.transaction(Caller.batch()) as writing:
                 writing.execute(text("DELETE FROM derive_queue WHERE queue_id <= :waiting"), {"waiting": waiting or 0})
@@ -187,7 +189,9 @@ def _add_accounts(difference: Difference, altered: Sequence[tuple[Kind, MonthAcc
             difference.named.append(row)
 
 
-def refresh_all(database: Database, now: datetime, progress: Progress) -> list[tuple[Kind, MonthAccount]]:
+def refresh_all(
+    database: Database, now: datetime, processes: Processes, progress: Progress
+) -> list[tuple[Kind, MonthAccount]]:
     """Every account of every client that has any, some clients a transaction; which were stored otherwise."""
     altered: list[tuple[Kind, MonthAccount]] = []
     with database.transaction(Caller.batch()) as connection:
@@ -195,12 +199,16 @@ def refresh_all(database: Database, now: datetime, progress: Progress) -> list[t
         if span[0] is not None:
             ensure_months(connection, ("month_accounts", "billing_lines"), span[0], span[1])
         keys = _all_keys(connection)
-    for done in range(0, len(keys), CLIENTS_AT_ONCE):
-        part = keys[done : done + CLIENTS_AT_ONCE]
-        with database.transaction(Caller.batch()) as connection:
-            altered += follow(connection, {AccountSpan(*key, *_ALWAYS) for key in part}, now)
-        progress("accounts", min(done + CLIENTS_AT_ONCE, len(keys)), len(keys))
+    parts = [keys[start : start + CLIENTS_AT_ONCE] for start in range(0, len(keys), CLIENTS_AT_ONCE)]
+    for done, found in enumerate(processes.spread(_refresh_some, now, parts), 1):
+        altered += found
+        progress("accounts", min(done * CLIENTS_AT_ONCE, len(keys)), len(keys))
     return altered
+
+
+def _refresh_some(database: Database, now: datetime, keys: Sequence[Key]) -> list[tuple[Kind, MonthAccount]]:
+    with database.transaction(Caller.batch()) as connection:
+        return follow(connection, {AccountSpan(*key, *_ALWAYS) for key in keys}, now)
 
 
 def _all_keys(connection: Connection) -> list[Key]:

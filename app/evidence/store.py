@@ -35,6 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core.month import Month
+from app.core.quick import quick
 from app.evidence.tables import (
     attests,
     corrections,
@@ -280,6 +281,7 @@ _TABLES: Mapping[type[Any], tuple[Table, tuple[str, ...]]] = {
     Resolution: (resolutions, ("finding_id",)),
     Attest: (attests, ("provider_id", "month")),
 }
+_QUICK = {fact: quick(fact) for fact in _TABLES}
 
 
 def _row(fact: Any, table: Table, provider_id: str) -> dict[str, Any]:
@@ -332,8 +334,9 @@ def _wanted(
 def _facts(connection: Connection, fact: type[Any], query: Select[Any]) -> list[Any]:
     names = [field.name for field in fields(fact)]
     table_columns = {column.name: column for column in query.selected_columns}
-    rows = connection.execute(query.with_only_columns(*(table_columns[name] for name in names)))
+    rows = connection.execute(query.with_only_columns(*(table_columns[name] for name in names))).all()
+    made = _QUICK[fact]
     if "month" not in names:
-        return [fact(*row) for row in rows]
+        return [made(*row) for row in rows]
     position = names.index("month")
-    return [fact(*row[:position], Month.parse(row[position]), *row[position + 1 :]) for row in rows]
+    return [made(*row[:position], Month.parse(row[position]), *row[position + 1 :]) for row in rows]

@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from app.core.quick import quick
 from app.evidence.device_tables import tap_doubts
 from app.evidence.tables import tap_forks, taps
 from app.facts import Tap
@@ -39,6 +40,7 @@ Ids = Collection[str] | None
 _TYPES = {"TEXT": "text", "BIGINT": "bigint", "BLOB": "bytea", "BYTEA": "bytea"}
 _INSTANT = DateTime(timezone=True)
 _DOUBTS = [field.name for field in fields(Tap)].index("doubts")
+_new_tap = quick(Tap)
 
 
 def load_taps(
@@ -51,7 +53,7 @@ def load_taps(
 ) -> list[Tap]:
     """Taps of the named staff_ids and tags with from_at <= at < to_at, ordered by (staff_id, at, device_id, seq)."""
     query = _taps_query(tap_columns(), staff, tag_uids, from_at, to_at)
-    return [_tap(row) for row in connection.execute(query)]
+    return [_tap(row) for row in connection.execute(query).all()]
 
 
 def stream_taps(
@@ -94,7 +96,7 @@ def load_taps_of_stretches(
         .where(the_tap())
         .order_by(taps.c.staff_id, taps.c.at, taps.c.device_id, taps.c.seq)
     )
-    return [_tap(row) for row in connection.execute(query)]
+    return [_tap(row) for row in connection.execute(query).all()]
 
 
 def has_tap(connection: Connection, device_id: str, seq: int) -> bool:
@@ -233,7 +235,7 @@ def _tap(row: Row[Any]) -> Tap:
     """A row of `tap_columns` as the rules see it."""
     cells = list(row)
     cells[_DOUBTS] = tuple(sorted(set(cells[_DOUBTS]))) if cells[_DOUBTS] else ()
-    return Tap(*cells)
+    return _new_tap(*cells)
 
 
 def _array_type(name: str) -> str:

@@ -1,9 +1,13 @@
-"""Where a rebuild writes: unlogged tables beside the derived ones, then one transaction lets differences replace."""
+"""Where a rebuild writes: unlogged tables beside the derived ones, then one transaction lets differences replace.
+
+Of visits only those are written here that are not stored as they were derived, line for line; and `rebuild_unmet` has
+the ids of stored visits that were not derived where they are stored. Findings and outcomes are few: all are written.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -15,10 +19,10 @@ from sqlalchemy import Connection, Table, text
 from app.db.callers import Login
 from app.db.engine import Database
 from app.db.partitions import ensure_months
-from app.facts import DeclineOutcome, Finding, Visit
+from app.facts import DeclineOutcome, Finding
 from app.findings import store as finding_store
 from app.findings.tables import findings
-from app.visits import store
+from app.visits.lines import LINE_COLUMNS
 from app.visits.tables import decline_outcomes, visits
 
 MOST_NAMED = 100
@@ -28,6 +32,12 @@ _STAGED: tuple[tuple[Table, tuple[str, ...]], ...] = (
     (findings, ("finding_id",)),
     (decline_outcomes, ("provider_id", "decline_id")),
 )
+_COPIED: Mapping[str, Sequence[str]] = {
+    "visits": LINE_COLUMNS,
+    "findings": tuple(column.name for column in findings.columns),
+    "decline_outcomes": tuple(column.name for column in decline_outcomes.columns),
+    "unmet": ("visit_id",),
+}
 _UNCOMPARED = ("changed_at",)
 # The rest of `findings` (accounts, devices, order_misfit at close) is made elsewhere: a rebuild of visits must not
 # touch it, nor call it gone.
@@ -57,11 +67,14 @@ class Writer:
         self._copies = copies
         self._names = {table.name: [column.name for column in table.columns] for table, _ in _STAGED}
 
-    def visit(self, visit: Visit, paired_staff_id: str, now: datetime) -> None:
-        """One visit."""
-        row = store.to_row(visit, paired_staff_id, now)
-        row["proposal"] = json.dumps(row["proposal"])
-        self._write("visits", row)
+    def visits(self, lines: Iterable[bytes]) -> None:
+        """Visits, as `visit_line` has them."""
+        self._copies["visits"].write(b"".join(lines))
+
+    def unmet(self, visit_ids: Iterable[str]) -> None:
+        """Stored visits that the derivation no longer has where they are stored."""
+        for visit_id in visit_ids:
+            self._copies["unmet"].write_row([visit_id])
 
     def finding(self, step: str, finding: Finding) -> None:
         """One finding."""
@@ -90,34 +103,51 @@ class Staging:
         with self._database.engine(Login.BATCH).begin() as connection:
             for table, _ in _STAGED:
                 connection.execute(text(f"CREATE UNLOGGED TABLE rebuild_{table.name} (LIKE {table.name})"))
+            connection.execute(text("ALTER TABLE rebuild_visits ALTER COLUMN changed_at DROP NOT NULL"))
+            connection.execute(text("CREATE UNLOGGED TABLE rebuild_unmet (visit_id text NOT NULL)"))
+            for name in _COPIED:
                 # Nobody but the owner has rights on it; walled all the same, as every table with people in it.
-                connection.execute(text(f"ALTER TABLE rebuild_{table.name} ENABLE ROW LEVEL SECURITY"))
+                connection.execute(text(f"ALTER TABLE rebuild_{name} ENABLE ROW LEVEL SECURITY"))
 
     def drop(self) -> None:
         """No staging tables."""
         with self._database.engine(Login.BATCH).begin() as connection:
-            for table, _ in _STAGED:
-                connection.execute(text(f"DROP TABLE IF EXISTS rebuild_{table.name}"))
+            for name in _COPIED:
+                connection.execute(text(f"DROP TABLE IF EXISTS rebuild_{name}"))
 
     @contextmanager
     def writer(self) -> Iterator[Writer]:
         """COPY into each staging table; what was written is there when the block ends."""
         with ExitStack() as stack:
             copies: dict[str, psycopg.Copy] = {}
-            for table, _ in _STAGED:
+            for name, columns in _COPIED.items():
                 connection = stack.enter_context(self._database.engine(Login.BATCH).begin())
-                raw = connection.connection.driver_connection
-                if not isinstance(raw, psycopg.Connection):
-                    raise TypeError("the owner's connections are psycopg's")
-                names = ", ".join(column.name for column in table.columns)
-                cursor = stack.enter_context(raw.cursor())
-                copies[table.name] = stack.enter_context(
-                    cursor.copy(f"COPY rebuild_{table.name} ({names}) FROM STDIN".encode())
-                )
+                cursor = stack.enter_context(_raw(connection).cursor())
+                statement = f"COPY rebuild_{name} ({', '.join(columns)}) FROM STDIN"
+                copies[name] = stack.enter_context(cursor.copy(statement.encode()))
             yield Writer(copies)
 
 
-def merge(connection: Connection, now: datetime) -> Difference:
+def stored_lines(connection: Connection, client_ids: Collection[str]) -> dict[bytes, bytes]:
+    """The living visits of these clients as they are stored: visit_id -> line, as `visit_line` has it."""
+    statement = (
+        f"COPY (SELECT {', '.join(LINE_COLUMNS)} FROM visits WHERE NOT ceased "  # noqa: S608 -- from the table
+        "AND client_id = ANY(%s)) TO STDOUT"
+    )
+    with _raw(connection).cursor() as cursor, cursor.copy(statement.encode(), [list(client_ids)]) as copy:
+        lines = [bytes(line) for line in copy]
+    return {line[: line.index(b"\t")]: line for line in lines}
+
+
+def _raw(connection: Connection) -> psycopg.Connection[Any]:
+    """psycopg's connection, for COPY."""
+    raw = connection.connection.driver_connection
+    if not isinstance(raw, psycopg.Connection):
+        raise TypeError("the owner's connections are psycopg's")
+    return raw
+
+
+def merge(connection: Connection, now: datetime, *, derived_visits: int) -> Difference:
     """Let what was staged replace what is stored; only rows that differ are written."""
     difference = Difference()
     span = connection.execute(text("SELECT min(month_on) AS first, max(month_on) AS last FROM rebuild_visits")).one()
@@ -127,6 +157,7 @@ def merge(connection: Connection, now: datetime) -> Difference:
         connection.execute(text(f"CREATE INDEX ON rebuild_{table.name} ({', '.join(key)})"))
         connection.execute(text(f"ANALYZE rebuild_{table.name}"))
         _merge_table(connection, table, key, difference, now)
+    difference.rows["visits"] = derived_visits  # most of them were not even staged
     return difference
 
 
@@ -141,8 +172,9 @@ def _merge_table(
     equal = f"ROW({', '.join(f'o.{one}' for one in compared)}) IS NOT DISTINCT FROM ROW({', '.join(f'n.{one}' for one in compared)})"  # noqa: E501
     listed = ", ".join(columns)
     chosen = ", ".join(":now" if one == "changed_at" else f"n.{one}" for one in columns)
+    stored = f"{name} o JOIN rebuild_unmet u USING (visit_id)" if table is visits else f"{name} o"
     queries = {
-        "gone": f"SELECT {_named('o', key)} FROM {name} o WHERE {living} NOT EXISTS (SELECT FROM rebuild_{name} n WHERE {same})",  # noqa: S608, E501 - names of our own tables
+        "gone": f"SELECT {_named('o', key)} FROM {stored} WHERE {living} NOT EXISTS (SELECT FROM rebuild_{name} n WHERE {same})",  # noqa: S608, E501 - names of our own tables
         "changed": f"SELECT {_named('n', key)} FROM rebuild_{name} n JOIN {name} o ON {same} WHERE {living} NOT ({equal})",  # noqa: S608, E501 - likewise
         "new": f"SELECT {_named('n', key)} FROM rebuild_{name} n WHERE NOT EXISTS (SELECT FROM {name} o WHERE {living} {same})",  # noqa: S608, E501 - likewise
     }
