@@ -5,16 +5,16 @@ Everything that reads a month goes through `complete_month` first, so that accou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, text
 
 from app.access.logs import note_change
 from app.billing import fee_flow
 from app.billing import store as billing_store
-from app.billing.flow import lines_of, write_lines
+from app.billing.flow import key_of, lines_of, write_lines
 from app.billing.rules.lines import settle
 from app.billing.rules.totals import ControlTotals, control_totals
 from app.billing.tables import billing_lines
@@ -23,15 +23,16 @@ from app.core.month import Month
 from app.db.callers import Caller
 from app.db.engine import Database
 from app.db.partitions import ensure_months
+from app.db.processes import Processes
 from app.evidence.store import append
 from app.evidence.tables import closes
 from app.facts import Attest, BillingLine, MonthAccount
-from app.facts.accounts import ClosedMonth
+from app.facts.accounts import ClosedMonth, FeeLine, ServiceDone
 from app.months import flow, store
-from app.months.flow import CLIENTS_AT_ONCE, Computed
-from app.months.loading import Key, closed_months
+from app.months.loading import Books, Key, closed_months
 from app.months.misfit import note_misfits
-from app.months.rules.closing import LeftOpen, freeze, left_open, month_hash
+from app.months.rules.chain import Chain
+from app.months.rules.closing import LeftOpen, account_hash, adjusting_month, freeze, left_open, month_hash
 from app.months.rules.reasons import excess_before
 from app.months.store import StoredAccount
 from app.months.tables import month_accounts
@@ -93,29 +94,23 @@ def close_month(
     name = by.principal.id if isinstance(by, Speaker) else by
     complete_month(database, month, now)
     with database.transaction(Caller.batch()) as connection:
+        _refuse_closed(connection, month)
+        _refuse_early(connection, month, run_on)
+        # Beforehand: a new partition locks the default one, which the processes below read.
+        ensure_months(connection, ("month_accounts", "billing_lines"), month.first_on, month.next.first_on)
+    with database.transaction(Caller.batch()) as connection, Processes(database, 2) as processes:
         lock(connection)
         _refuse_closed(connection, month)
         _refuse_early(connection, month, run_on)
-        ensure_months(connection, ("month_accounts", "billing_lines"), month.first_on, month.next.first_on)
-        frozen, lines, accounts = [], [], []
-        keys = sorted(
-            {(one.client_id, one.provider_id) for one in _of_month(connection, month, None)} | _owed(connection, month)
-        )
-        for done, computed in enumerate(_computed(connection, month, keys), 1):
-            its_frozen, its_lines = _freeze(connection, computed, run_on, now)
-            # As they stood when the run came: frozen ones are closed, attested or not.
-            accounts += [chain.result.account for chain in computed.chains if chain.result.exists]
-            frozen += its_frozen
-            lines += its_lines
-            progress("close", min(done * CLIENTS_AT_ONCE, len(keys)), len(keys))
-        by_account: dict[Key, list[BillingLine]] = {}
-        for line in lines:
-            by_account.setdefault((line.client_id, line.provider_id), []).append(line)
-        sealed = month_hash(
-            replace(one, lines=tuple(by_account.get((one.account.client_id, one.account.provider_id), ())))
-            for one in frozen
-        )
-        fee_flow.freeze_month(connection, month, now)
+        run, keys = _run(connection, month, run_on, now)
+        parts: list[_Frozen] = []
+        for part in processes.spread(_freeze, run, list(flow.parts_of(keys))):
+            _store(connection, part, now)
+            parts.append(part)
+            progress("close", sum(one.keys for one in parts), len(keys))
+        done = _Frozen.of(parts)
+        billing_store.freeze_fee_lines(connection, sorted(done.fees, key=fee_flow.order_of))
+        sealed = month_hash(done.sealed)
         note_misfits(connection, month, now)
         connection.execute(
             insert(closes),
@@ -123,43 +118,112 @@ def close_month(
         )
         if isinstance(by, Speaker):
             note_change(connection, by.principal, "month.close", str(month), now, request_id=by.asked.request_id)
-    return Closed(month, run_on, sealed, control_totals(lines), tuple(_due(lines)), left_open(accounts))
+    return Closed(month, run_on, sealed, control_totals(done.lines), tuple(_due(done.lines)), left_open(done.accounts))
 
 
-def _computed(connection: Connection, month: Month, keys: list[Key]) -> Iterator[Computed]:
-    for start in range(0, len(keys), CLIENTS_AT_ONCE):
-        yield flow.compute_month(connection, month, keys[start : start + CLIENTS_AT_ONCE])
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every part of a run needs. `accounts`: whom it freezes; of others only fees are looked at."""
+
+    month: Month
+    run_on: date
+    now: datetime
+    accounts: frozenset[Key]
+    takes: bool
+    """The month takes what changed in closed ones."""
+    snapshot: str
 
 
-def _freeze(
-    connection: Connection, computed: Computed, run_on: date, now: datetime
-) -> tuple[list[ClosedMonth], list[BillingLine]]:
-    """Freeze some accounts with their lines; what is returned has no ledgers, they are stored."""
-    clients = {chain.result.account.client_id for chain in computed.chains}
-    settled = billing_store.settled_lines(connection, clients)
-    services = billing_store.services_done(connection, clients)
-    frozen: list[ClosedMonth] = []
-    lines: list[BillingLine] = []
-    closed: list[StoredAccount] = []
-    for chain in computed.chains:
-        its_lines = settle(lines_of(computed.books, chain, settled, services), run_on)
-        if not chain.result.exists and not its_lines:
-            continue
-        key = (chain.result.account.client_id, chain.result.account.provider_id)
-        books, month = computed.books, chain.result.account.month
-        before = excess_before(month, books.history_of(key), books.reasons.get(key, ()), books.book)
-        one = freeze(chain.result, its_lines, run_on, before)
-        frozen.append(one)
-        lines += [replace(line, changed_at=now) for line in its_lines]
-        closed.append(replace(StoredAccount.of(chain.result), account=one.account))
-    store.freeze(connection, frozen)
-    store.put(connection, closed, (), now)
-    month_on = computed.chains[0].result.account.month.first_on if computed.chains else None
-    made = {line.line_id for line in lines}
-    provisional = billing_store.provisional_lines(connection, clients, [Month.of(month_on)] if month_on else [])
-    billing_store.empty_lines(connection, [line for line in provisional if line.line_id not in made], now)
-    billing_store.put_lines(connection, lines, now)
-    return [replace(one, ledger=(), lines=()) for one in frozen], lines
+@dataclass(slots=True)
+class _Frozen:
+    """What a run leaves of some clients; without ledgers, they are in `rows` only."""
+
+    first: Key = ("", "")
+    keys: int = 0
+    rows: list[bytes] = field(default_factory=list)
+    closed: list[StoredAccount] = field(default_factory=list)
+    lines: list[BillingLine] = field(default_factory=list)
+    no_longer: list[BillingLine] = field(default_factory=list)
+    """Provisional lines that are not owed after all."""
+    fees: list[FeeLine] = field(default_factory=list)
+    accounts: list[MonthAccount] = field(default_factory=list)
+    """As they stood when the run came: frozen ones are closed, attested or not."""
+    sealed: list[ClosedMonth] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, parts: Iterable[_Frozen]) -> _Frozen:
+        """The parts together, whichever was done first; without what is stored by now."""
+        whole = cls()
+        for part in sorted(parts, key=lambda one: one.first):
+            whole.lines += part.lines
+            whole.fees += part.fees
+            whole.accounts += part.accounts
+            whole.sealed += part.sealed
+        return whole
+
+
+def _run(connection: Connection, month: Month, run_on: date, now: datetime) -> tuple[_Run, list[Key]]:
+    """What is to be frozen, and whose months are computed for it."""
+    known = {(one.client_id, one.provider_id) for one in _of_month(connection, month, None)}
+    accounts = frozenset(known | _owed(connection, month))
+    snapshot = connection.execute(text("SELECT pg_export_snapshot()")).scalar_one()
+    takes = adjusting_month(closed_months(connection)) == month
+    keys = sorted(accounts.union(fee_flow.keys_of_fees(connection, month)))
+    return _Run(month, run_on, now, accounts, takes, snapshot), keys
+
+
+def _freeze(database: Database, run: _Run, keys: Sequence[Key]) -> _Frozen:
+    """Compute what the run freezes of some clients, as the run's transaction found them; stores nothing."""
+    with database.transaction(Caller.batch()) as connection:
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        connection.execute(text(f"SET TRANSACTION SNAPSHOT '{run.snapshot}'"))
+        computed = flow.compute_month(connection, run.month, keys)
+        clients = {client_id for client_id, _ in keys}
+        settled = billing_store.settled_lines(connection, clients)
+        services = billing_store.services_done(connection, clients)
+        found = _Frozen(keys[0], len(keys))
+        for chain in computed.chains:
+            if key_of(chain) in run.accounts:
+                _freeze_account(run, computed.books, chain, settled, services, found=found)
+        made = {line.line_id for line in found.lines}
+        provisional = billing_store.provisional_lines(connection, clients, [run.month])
+        found.no_longer = [line for line in provisional if line.line_id not in made]
+        found.fees = fee_flow.fees_of(connection, run.month, computed, takes=run.takes)
+    return found
+
+
+def _freeze_account(
+    run: _Run,
+    books: Books,
+    chain: Chain,
+    settled: Mapping[Key, list[BillingLine]],
+    services: Mapping[Key, list[ServiceDone]],
+    *,
+    found: _Frozen,
+) -> None:
+    result = chain.result
+    sealed = account_hash(result.account, result.ledger)
+    lines = settle(lines_of(books, chain, settled, services, sealed), run.run_on)
+    if result.exists:
+        found.accounts.append(result.account)
+    elif not lines:
+        return
+    key = key_of(chain)
+    before = excess_before(run.month, books.history_of(key), books.reasons.get(key, ()), books.book)
+    one = freeze(result, lines, run.run_on, before, sealed)
+    found.rows.append(store.closed_line(one))
+    found.closed.append(replace(StoredAccount.of(result), account=one.account))
+    found.lines += [replace(line, changed_at=run.now) for line in lines]
+    found.sealed.append(replace(one, ledger=()))
+
+
+def _store(connection: Connection, part: _Frozen, now: datetime) -> None:
+    """What a run freezes of some clients, in its transaction."""
+    store.freeze(connection, part.rows)
+    store.put(connection, part.closed, (), now)
+    billing_store.empty_lines(connection, part.no_longer, now)
+    billing_store.put_lines(connection, part.lines, now)
+    part.rows, part.closed, part.no_longer = [], [], []
 
 
 def _due(lines: list[BillingLine]) -> Iterator[tuple[str, int, int, int]]:

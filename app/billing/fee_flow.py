@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 
 from sqlalchemy import Connection, select, union
 
@@ -15,7 +14,7 @@ from app.core.month import Month
 from app.evidence.store import Wanted, among, load_declines
 from app.facts import Decline
 from app.facts.accounts import Block, FeeLine
-from app.months.flow import CLIENTS_AT_ONCE, compute_month
+from app.months.flow import CLIENTS_AT_ONCE, Computed, compute_month
 from app.months.loading import Books, Key, closed_months
 from app.months.rules.closing import adjusting_month
 from app.months.tables import month_accounts, reopened_accounts
@@ -26,13 +25,13 @@ def fees_of_month(connection: Connection, month: Month) -> list[FeeLine]:
     if month in closed_months(connection):
         return store.load_fee_lines(connection, closed_fee_lines.c.month_on == month.first_on)
     takes = adjusting_month(closed_months(connection)) == month
-    keys = _keys(connection, month)
+    keys = keys_of_fees(connection, month)
     clients = sorted({client_id for client_id, _ in keys})
     lines: list[FeeLine] = []
     for start in range(0, len(clients), CLIENTS_AT_ONCE):
         part = set(clients[start : start + CLIENTS_AT_ONCE])
         lines += _lines(connection, month, [key for key in keys if key[0] in part], takes=takes)
-    return sorted(lines, key=_order)
+    return sorted(lines, key=order_of)
 
 
 def fees_page(connection: Connection, month: Month, after: tuple[str, int] | None, limit: int) -> list[FeeLine]:
@@ -41,29 +40,25 @@ def fees_page(connection: Connection, month: Month, after: tuple[str, int] | Non
     if month in closed_months(connection):
         c = closed_fee_lines.c
         found = store.load_fee_lines(connection, c.month_on == month.first_on, c.client_id >= client_id)
-        return sorted(found, key=_order)[skip : skip + limit]
+        return sorted(found, key=order_of)[skip : skip + limit]
     takes = adjusting_month(closed_months(connection)) == month
-    keys = [key for key in _keys(connection, month) if key[0] >= client_id]
+    keys = [key for key in keys_of_fees(connection, month) if key[0] >= client_id]
     clients = sorted({one for one, _ in keys})
     lines: list[FeeLine] = []
     for start in range(0, len(clients), limit):
         part = set(clients[start : start + limit])
-        lines += sorted(_lines(connection, month, [key for key in keys if key[0] in part], takes=takes), key=_order)
+        lines += sorted(_lines(connection, month, [key for key in keys if key[0] in part], takes=takes), key=order_of)
         if len(lines) >= skip + limit:
             break
     return lines[skip : skip + limit]
 
 
-def _order(line: FeeLine) -> tuple[str, Month, str, str]:
+def order_of(line: FeeLine) -> tuple[str, Month, str, str]:
+    """How fee lines are listed: by client."""
     return line.client_id, line.origin_month, line.fee_class, line.cause
 
 
-def freeze_month(connection: Connection, month: Month, _now: datetime) -> None:
-    """Store the month's fee lines for ever; called while the month still counts as open."""
-    store.freeze_fee_lines(connection, fees_of_month(connection, month))
-
-
-def _keys(connection: Connection, month: Month) -> list[Key]:
+def keys_of_fees(connection: Connection, month: Month) -> list[Key]:
     """The accounts of the month; where it takes adjustments also those with a changed closed month."""
     c, r = month_accounts.c, reopened_accounts.c
     current = select(c.client_id, c.provider_id).where(
@@ -74,7 +69,12 @@ def _keys(connection: Connection, month: Month) -> list[Key]:
 
 
 def _lines(connection: Connection, month: Month, keys: Sequence[Key], *, takes: bool) -> list[FeeLine]:
-    computed = compute_month(connection, month, keys)
+    return fees_of(connection, month, compute_month(connection, month, keys), takes=takes)
+
+
+def fees_of(connection: Connection, month: Month, computed: Computed, *, takes: bool) -> list[FeeLine]:
+    """The fee lines of some clients, all of whose accounts of the month were computed; `takes`: the month takes what
+    changed in closed ones."""
     blocks: dict[str, list[Block]] = defaultdict(list)
     origins: dict[tuple[str, Month], dict[str, Sequence[Block]]] = defaultdict(dict)
     for chain in computed.chains:
@@ -83,7 +83,7 @@ def _lines(connection: Connection, month: Month, keys: Sequence[Key], *, takes: 
             blocks[account.client_id] += chain.result.ledger
         for origin in chain.origins:
             origins[account.client_id, origin.account.month][account.provider_id] = origin.ledger
-    clients = {client_id for client_id, _ in keys}
+    clients = {chain.result.account.client_id for chain in computed.chains}
     declines: dict[str, list[Decline]] = defaultdict(list)
     for decline in load_declines(connection, Wanted(clients=clients)):
         declines[decline.client_id].append(decline)

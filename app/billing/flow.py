@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -34,7 +34,7 @@ def write_lines(connection: Connection, computed: Computed, now: datetime) -> se
     settled = store.settled_lines(connection, clients)
     services = store.services_done(connection, clients)
     made = {line.line_id: line for chain in chains for line in lines_of(computed.books, chain, settled, services)}
-    places = {(chain.result.account.month, _key(chain)) for chain in chains}
+    places = {(chain.result.account.month, key_of(chain)) for chain in chains}
     known = {
         line.line_id: line
         for line in store.provisional_lines(connection, clients, {month for month, _ in places})
@@ -57,7 +57,7 @@ def _note_missing_prices(
     by_place: dict[tuple[Month, Key], list[BillingLine]] = defaultdict(list)
     for line in lines:
         by_place[line.month, (line.client_id, line.provider_id)].append(line)
-    places = {(chain.result.account.month, _key(chain)): chain.result for chain in chains}
+    places = {(chain.result.account.month, key_of(chain)): chain.result for chain in chains}
     missing = {} if books.prices.is_empty else {place: missing_prices(by_place[place]) for place in places}
     made = {
         finding.finding_id: finding
@@ -78,22 +78,22 @@ def _note_missing_prices(
 def lines_of(
     books: Books,
     chain: Chain,
-    settled: dict[Key, list[BillingLine]],
-    services: dict[Key, list[ServiceDone]],
-    run_on: date | None = None,
+    settled: Mapping[Key, list[BillingLine]],
+    services: Mapping[Key, list[ServiceDone]],
+    sealed: str = "",
 ) -> Sequence[BillingLine]:
-    """The lines of one account; settled by a run when `run_on` is given."""
+    """The lines of one account; `sealed` is its hash, where that is known already."""
     account = chain.result.account
     if not chain.result.exists and not chain.origins:
         return ()  # with origins: a price put right is owed also where there is no account any more
-    key = _key(chain)
+    key = key_of(chain)
     orders = books.directory.orders(*key)
     return account_lines(
         LineInput(
             result=chain.result,
             tariff=Tariff(books.prices, books.operation_of(account.provider_id), orders),
-            account_hash=account_hash(account, chain.result.ledger),
-            run_on=run_on,
+            account_hash=sealed or account_hash(account, chain.result.ledger),
+            run_on=None,
             previous=chain.previous,
             origins=chain.origins,
             settled=settled.get(key, ()),
@@ -102,7 +102,8 @@ def lines_of(
     )
 
 
-def _key(chain: Chain) -> Key:
+def key_of(chain: Chain) -> Key:
+    """Whose account it is: (client_id, provider_id)."""
     return chain.result.account.client_id, chain.result.account.provider_id
 
 

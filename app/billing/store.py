@@ -108,7 +108,7 @@ def services_done(connection: Connection, clients: Collection[str]) -> dict[Key,
         employments, valid
     )
     found: dict[Key, list[ServiceDone]] = defaultdict(list)
-    for row in connection.execute(query.where(among(d.client_id, clients)).order_by(d.done_at)):
+    for row in connection.execute(query.where(among(d.client_id, clients)).order_by(d.done_at)).all():
         done = ServiceDone(row[0], row[1], row[2], row[3], row[4], row[5])
         found[done.client_id, done.provider_id].append(done)
     return found

@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection
 
 _ESCAPES = {ord("\\"): r"\\", ord("\t"): r"\t", ord("\n"): r"\n", ord("\r"): r"\r"}
 _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
@@ -49,3 +53,11 @@ def _element(value: str) -> str:
     if _PLAIN.fullmatch(value) and value != "null":
         return value
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def raw_connection(connection: Connection) -> psycopg.Connection[Any]:
+    """psycopg's connection, for COPY."""
+    raw = connection.connection.driver_connection
+    if not isinstance(raw, psycopg.Connection):
+        raise TypeError("the engine makes psycopg connections only")
+    return raw

@@ -54,7 +54,7 @@ def refresh(connection: Connection, spans: Collection[AccountSpan], now: datetim
         if span.client_id and span.provider_id:
             wanted[span.client_id, span.provider_id].append(span)
     book = load_policy_book(connection)
-    for keys in _parts(sorted(wanted)):
+    for keys in parts_of(sorted(wanted)):
         active = active_months(connection, keys)
         links = made_up_links(connection, keys)
         months = {key: _touched(wanted[key], active.get(key, set()), links.get(key, ())) for key in keys}
@@ -106,7 +106,7 @@ def complete_month(connection: Connection, month: Month, now: datetime) -> Itera
     if not keys:
         return
     book = load_policy_book(connection)
-    for part in _parts(keys):
+    for part in parts_of(keys):
         yield _compute(connection, {key: {month} for key in part}, book, now)
 
 
@@ -116,7 +116,7 @@ def compute_month(connection: Connection, month: Month, keys: Collection[Key]) -
     return Computed(books, tuple(chain_of(books, key, month) for key in keys))
 
 
-def _parts(keys: list[Key]) -> Iterable[list[Key]]:
+def parts_of(keys: Sequence[Key]) -> Iterable[list[Key]]:
     """Keys of at most so many clients at a time, a client's together."""
     part: list[Key] = []
     clients: set[str] = set()

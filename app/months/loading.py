@@ -162,7 +162,7 @@ def _load_stays(connection: Connection, books: Books, clients: Collection[str], 
         c.share_position, c.share_weights, c.status, c.role, c.grade,
     ).where(among(c.client_id, clients), here, c.status != "cancelled")  # fmt: skip
     first_minute = int(from_at.timestamp()) // 60
-    for row in connection.execute(query):
+    for row in connection.execute(query).all():
         key = (row[0], row[1])
         if row[12] != "carer" or row[11] not in ("complete", "declined") or row[3] is None or row[4] is None:
             books.others.add((key, month))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Text, cast, delete, func, insert, literal, null, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, Text, cast, delete, func, literal, null, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
 from app.core.month import Month
+from app.db.copy_text import copy_line, raw_connection
 from app.db.rows import upsert
 from app.evidence.store import among
 from app.facts import MonthAccount, Share
 from app.facts.accounts import AccountInput, AccountResult, Adjustment, Block, ClosedMonth
+from app.months.rules.closing import cells_of
 from app.months.tables import FIGURES, closed_accounts, month_accounts, reopened_accounts
 
 Key = tuple[str, str]
@@ -161,7 +164,7 @@ def load_closed(connection: Connection, clients: Collection[str]) -> dict[Key, d
     """What runs froze for these clients, by client and provider; without billing lines."""
     found: dict[Key, dict[Month, ClosedMonth]] = defaultdict(dict)
     query = select(closed_accounts).where(among(closed_accounts.c.client_id, clients))
-    for row in connection.execute(query):
+    for row in connection.execute(query).all():
         found[row.client_id, row.provider_id][Month.of(row.month_on)] = closed_from_row(row)
     return found
 
@@ -173,11 +176,55 @@ def load_frozen(connection: Connection, month: Month, *conditions: Any) -> list[
     return [closed_from_row(row) for row in connection.execute(query.order_by(c.client_id, c.provider_id))]
 
 
-def freeze(connection: Connection, frozen: Iterable[ClosedMonth]) -> None:
-    """Store what a run froze."""
-    rows = [closed_to_row(one) for one in frozen]
-    if rows:
-        connection.execute(insert(closed_accounts), rows)
+def freeze(connection: Connection, lines: Iterable[bytes]) -> None:
+    """Store what a run froze: `closed_line` of each account."""
+    raw = raw_connection(connection)
+    statement = f"COPY closed_accounts ({', '.join(column.name for column in closed_accounts.columns)}) FROM STDIN"
+    with raw.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        copy.write(b"".join(lines))
+
+
+def closed_line(frozen: ClosedMonth) -> bytes:
+    """The row of a frozen account as a line of COPY: JSON with months and dates as text."""
+    account, before = frozen.account, frozen.excess_before
+    parts = [
+        [str(part.origin_month), part.free_minutes, part.approved_minutes, part.causes] for part in frozen.adjustments
+    ]
+    cells = {
+        "month_on": account.month.first_on.isoformat(),
+        "client_id": account.client_id,
+        "provider_id": account.provider_id,
+        "account": _json({**_values(account), "month": str(account.month), "known_at": _text_of(account.known_at)}),
+        "account_hash": frozen.account_hash,
+        "order_days": _array(on.isoformat() for on in frozen.order_days),
+        "adjustments": _json([dict(zip(_ADJUSTMENT, part, strict=True)) for part in parts]),
+        "ledger": json.dumps([cells_of(block) for block in frozen.ledger], ensure_ascii=False, default=_share_to_json),
+        "run_on": None if frozen.run_on is None else frozen.run_on.isoformat(),
+        "excess_before": None if before is None else _array(map(str, before)),
+    }
+    return copy_line([cells[column.name] for column in closed_accounts.columns])
+
+
+_ADJUSTMENT = ("origin_month", "free_minutes", "approved_minutes", "causes")
+
+
+def _values(account: MonthAccount) -> dict[str, Any]:
+    return {field.name: getattr(account, field.name) for field in fields(account)}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _array(values: Iterable[str]) -> str:
+    return "{" + ",".join(values) + "}"
+
+
+def _share_to_json(value: Any) -> list[Any]:
+    """A household's share as [position, weights]."""
+    if not isinstance(value, Share):
+        raise TypeError(f"not a share: {value!r}")
+    return [value.position, value.weights]
 
 
 def reopen(connection: Connection, keys: Iterable[tuple[Key, Month]]) -> None:
@@ -196,31 +243,6 @@ def shut(connection: Connection, keys: Iterable[tuple[Key, Month]]) -> None:
     for (client_id, provider_id), month in keys:
         mine = (c.client_id == client_id, c.provider_id == provider_id, c.month_on == month.first_on)
         connection.execute(delete(reopened_accounts).where(*mine))
-
-
-def closed_to_row(frozen: ClosedMonth) -> dict[str, Any]:
-    """The frozen account as a row: JSON with months and dates as text."""
-    account = frozen.account
-    return {
-        "month_on": account.month.first_on,
-        "client_id": account.client_id,
-        "provider_id": account.provider_id,
-        "account": {**asdict(account), "month": str(account.month), "known_at": _text_of(account.known_at)},
-        "account_hash": frozen.account_hash,
-        "order_days": list(frozen.order_days),
-        "adjustments": [
-            {
-                "origin_month": str(part.origin_month),
-                "free_minutes": part.free_minutes,
-                "approved_minutes": part.approved_minutes,
-                "causes": list(part.causes),
-            }
-            for part in frozen.adjustments
-        ],
-        "ledger": [_block_to_json(block) for block in frozen.ledger],
-        "run_on": frozen.run_on,
-        "excess_before": list(frozen.excess_before) if frozen.excess_before is not None else None,
-    }
 
 
 def closed_from_row(row: Any) -> ClosedMonth:
@@ -252,19 +274,6 @@ def closed_from_row(row: Any) -> ClosedMonth:
     )
 
 
-def _block_to_json(block: Block) -> list[Any]:
-    """A block as a list in the order of its fields; a share as [position, weights]."""
-    cells: list[Any] = []
-    for value in block:
-        if isinstance(value, date):
-            cells.append(value.isoformat())
-        elif isinstance(value, Share):
-            cells.append([value.position, list(value.weights)])
-        else:
-            cells.append(value)
-    return cells
-
-
 def _block_from_json(cells: Sequence[Any]) -> Block:
     values = dict(zip(Block._fields, cells, strict=True))
     share = values["share"]
@@ -280,7 +289,7 @@ def _block_from_json(cells: Sequence[Any]) -> Block:
 
 def _to_row(stored: StoredAccount, now: datetime, gone: int) -> dict[str, Any]:
     account = stored.account
-    values = {field.name: getattr(account, field.name) for field in fields(account)}
+    values = _values(account)
     values |= {"order_days": list(stored.order_days), "reported_by_day": list(stored.reported_by_day)}
     month: Month = values.pop("month")
     return {**values, "month_on": month.first_on, "known_at": now, "gone": gone}

@@ -17,11 +17,13 @@ import psycopg
 from sqlalchemy import Connection, Table, text
 
 from app.db.callers import Login
+from app.db.copy_text import raw_connection
 from app.db.engine import Database
 from app.db.partitions import ensure_months
 from app.facts import DeclineOutcome, Finding
 from app.findings import store as finding_store
 from app.findings.tables import findings
+from app.visits import store
 from app.visits.lines import LINE_COLUMNS
 from app.visits.tables import decline_outcomes, visits
 
@@ -122,7 +124,7 @@ class Staging:
             copies: dict[str, psycopg.Copy] = {}
             for name, columns in _COPIED.items():
                 connection = stack.enter_context(self._database.engine(Login.BATCH).begin())
-                cursor = stack.enter_context(_raw(connection).cursor())
+                cursor = stack.enter_context(raw_connection(connection).cursor())
                 statement = f"COPY rebuild_{name} ({', '.join(columns)}) FROM STDIN"
                 copies[name] = stack.enter_context(cursor.copy(statement.encode()))
             yield Writer(copies)
@@ -134,17 +136,9 @@ def stored_lines(connection: Connection, client_ids: Collection[str]) -> dict[by
         f"COPY (SELECT {', '.join(LINE_COLUMNS)} FROM visits WHERE NOT ceased "  # noqa: S608 -- from the table
         "AND client_id = ANY(%s)) TO STDOUT"
     )
-    with _raw(connection).cursor() as cursor, cursor.copy(statement.encode(), [list(client_ids)]) as copy:
+    with raw_connection(connection).cursor() as cursor, cursor.copy(statement.encode(), [list(client_ids)]) as copy:
         lines = [bytes(line) for line in copy]
     return {line[: line.index(b"\t")]: line for line in lines}
-
-
-def _raw(connection: Connection) -> psycopg.Connection[Any]:
-    """psycopg's connection, for COPY."""
-    raw = connection.connection.driver_connection
-    if not isinstance(raw, psycopg.Connection):
-        raise TypeError("the owner's connections are psycopg's")
-    return raw
 
 
 def merge(connection: Connection, now: datetime, *, derived_visits: int) -> Difference:

@@ -23,6 +23,7 @@ from tests.flows.stored_world import store_registry, store_taps
 
 NOW = moment("2026-02-01T12:00")
 LATER = NOW + timedelta(hours=1)
+CARLS = "client_id = 'eva' AND staff_id = 'carl'"
 # A household, a KOM without GICK that another proposes an end for, visits that are held.
 STORY = read(
     """
@@ -92,12 +93,15 @@ def test_where_nothing_differs_no_visit_is_even_written_beside(
     ("statement", "found"),
     [
         ("UPDATE visits SET minutes = minutes + 1 WHERE visit_id = (SELECT min(visit_id) FROM visits)", "changed"),
-        ("UPDATE visits SET holds = '{}' WHERE visit_id = (SELECT min(visit_id) FROM visits WHERE holds <> '{}')", "changed"),
-        ("UPDATE visits SET client_id = 'bo' WHERE client_id = 'eva' AND staff_id = 'carl'", "changed"),
-        ("UPDATE visits SET client_id = 'nobody we know' WHERE client_id = 'eva' AND staff_id = 'carl'", "changed"),
-        ("UPDATE visits SET visit_id = 'invented' WHERE client_id = 'eva' AND staff_id = 'carl'", "gone"),
-        ("UPDATE visits SET visit_id = 'invented', client_id = 'nobody' WHERE staff_id = 'carl'", "gone"),
-        ("DELETE FROM visits WHERE client_id = 'eva' AND staff_id = 'carl'", "new"),
+        (
+            "UPDATE visits SET holds = '{}' WHERE visit_id = (SELECT min(visit_id) FROM visits WHERE holds <> '{}')",
+            "changed",
+        ),
+        (f"UPDATE visits SET client_id = 'bo' WHERE {CARLS}", "changed"),
+        (f"UPDATE visits SET client_id = 'nobody we know' WHERE {CARLS}", "changed"),
+        (f"UPDATE visits SET visit_id = 'invented' WHERE {CARLS}", "gone"),
+        (f"UPDATE visits SET visit_id = 'invented', client_id = 'nobody' WHERE {CARLS}", "gone"),
+        (f"DELETE FROM visits WHERE {CARLS}", "new"),
     ],
 )
 def test_what_differs_is_named_and_put_right(derived: Database, statement: str, found: str) -> None:

@@ -13,6 +13,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
 
 import holidays
 
@@ -172,7 +174,21 @@ def _figures(account: MonthAccount) -> dict[str, str]:
 
 def account_hash(account: MonthAccount, ledger: Iterable[Block]) -> str:
     """What a frozen account is sealed with: its figures, policy version and every block; 64 hex digits."""
-    return digest_text(json.dumps([_figures(account), list(ledger)], sort_keys=True, default=str))
+    return digest_text(json.dumps([_figures(account), [cells_of(one) for one in ledger]], sort_keys=True, default=str))
+
+
+def cells_of(block: Block) -> tuple[Any, ...]:
+    """A block with its dates as text, as JSON has them; a share stays one."""
+    cause_id, of, service, on, band, first, after, minutes, fate, outside, order_id, start_on, *rest = block
+    return (
+        cause_id, of, service, _iso(on), band, first, after, minutes, fate, outside, order_id, _iso(start_on), *rest,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _iso(on: date) -> str:
+    """A city's month asks for the same days millions of times."""
+    return on.isoformat()
 
 
 def month_hash(frozen: Iterable[ClosedMonth]) -> str:
@@ -191,14 +207,18 @@ def line_texts(line: BillingLine) -> list[str]:
 
 
 def freeze(
-    result: AccountResult, lines: Iterable[BillingLine], on: date, excess_before: tuple[int, int, int] | None = None
+    result: AccountResult,
+    lines: Iterable[BillingLine],
+    on: date,
+    excess_before: tuple[int, int, int] | None = None,
+    sealed: str = "",
 ) -> ClosedMonth:
     """The account as the run leaves it for ever. Its adjustments and carry-in are those it was computed with;
-    `excess_before` as `reasons.excess_before` has it."""
+    `excess_before` as `reasons.excess_before` has it; `sealed` its hash, where that is known already."""
     account = replace(result.account, state="closed")
     return ClosedMonth(
         account=account,
-        account_hash=account_hash(account, result.ledger),
+        account_hash=sealed or account_hash(account, result.ledger),
         order_days=result.order_days_now,
         adjustments=result.data.adjustments,
         ledger=result.ledger,
