@@ -19,7 +19,7 @@ from device_agent import __version__
 from device_agent.clock import SystemClock
 from device_agent.keys import payload_of
 from device_agent.messages import Lang, text
-from device_agent.outbox import FILE_NAME, Outbox
+from device_agent.outbox import FILE_NAME, NotStored, Outbox
 from device_agent.setup import Identity, Wrong, load_key, read_setup
 from device_agent.simulated.field import Field, UdpField
 from device_agent.simulated.script import Presentation, make_tag, play, read_script
@@ -74,7 +74,9 @@ def _refusals(lang: str | None) -> Iterator[None]:
     except Wrong as wrong:
         typer.echo(f"{wrong.code}: {text(wrong.code, spoken, **wrong.values)}", err=True)
         raise typer.Exit(wrong.status) from None
-    except (sqlite3.Error, OSError) as error:
+    except BrokenPipeError:
+        raise  # whoever reads our output has seen enough: click ends quietly
+    except (sqlite3.Error, OSError, NotStored) as error:
         typer.echo(f"disk_trouble: {text('disk_trouble', spoken, detail=error)}", err=True)
         raise typer.Exit(1) from None
 

@@ -228,8 +228,8 @@ class Agent:
 
 @contextlib.contextmanager
 def open_agent(setup: Setup, clock: Clock, feedback: Feedback) -> Iterator[Agent]:
-    """The agent of an enrolled device, its outbox healed. Raises Wrong; sqlite3.Error or OSError when the disk cannot
-    be used.
+    """The agent of an enrolled device, its outbox healed. Raises Wrong; sqlite3.Error, OSError or NotStored when
+    the disk cannot be used.
     """
     if not setup.readers:
         raise Wrong("no_reader", 2)

@@ -50,8 +50,8 @@ class _Damaged(Exception):  # noqa: N818 - said of the file
 def open_outbox(folder: Path, key: DeviceKey, device_id: str, clock: Clock) -> Recovered:
     """The device's outbox in `folder`, healed as far as possible.
 
-    Raises sqlite3.Error or OSError when the disk cannot be written (full, read-only): then there is no outbox and no
-    green light.
+    Raises sqlite3.Error, OSError or NotStored when the disk cannot be written (full, read-only): then there is no
+    outbox and no green light.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / FILE_NAME

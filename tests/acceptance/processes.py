@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,11 +23,13 @@ if "KOMGICK_PG_BINDIR" in os.environ:
 class Watched:
     """A running command. Its lines are kept, and can be waited for."""
 
-    def __init__(self, module: str, *arguments: str, cwd: Path | None = None) -> None:
+    def __init__(
+        self, module: str, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_ENVIRONMENT,
-            cwd=cwd, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env={**_ENVIRONMENT, **(env or {})}, cwd=cwd, start_new_session=True,
         )  # fmt: skip
         self.lines: list[str] = []
         self._fresh: queue.Queue[str] = queue.Queue()
@@ -39,14 +42,14 @@ class Watched:
             self.lines.append(line.rstrip())
             self._fresh.put(line.rstrip())
 
-    def line(self, part: str, seconds: float = 60.0) -> str:
-        """The next line with this part."""
+    def line(self, beginning: str, seconds: float = 60.0) -> str:
+        """The next line that begins so."""
         while True:
             try:
                 line = self._fresh.get(timeout=seconds)
             except queue.Empty:
-                raise AssertionError(f"no {part!r} in {seconds} s; so far: {self.lines}") from None
-            if part in line:
+                raise AssertionError(f"no {beginning!r} in {seconds} s; so far: {self.lines}") from None
+            if line.startswith(beginning):
                 return line
 
     def type(self, keys: str) -> None:

@@ -1,77 +1,44 @@
 """The whole agent as processes: enrol, tap from another process, green, kill, restart, deliver; and its commands."""
 
 import json
-import os
-import queue
+import resource
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from device_agent.cli import app
-from device_agent.keys import DeviceKey, short_thumbprint
-from device_agent.outbox import Outbox
+from device_agent.keys import NOTHING_BEFORE, DeviceKey, short_thumbprint
+from device_agent.mark import Mark, MarkFile
+from device_agent.outbox import FILE_NAME, MARK_NAME, NotStored, Outbox
 from device_agent.reader import NfcpyReader, simulate
+from device_agent.salvage import PAGE_SIZE
 from device_agent.setup import Identity
 from device_agent.simulated.field import Field
 from device_agent.simulated.script import make_tag
+from tests.acceptance.processes import AGENT, Watched, free_udp_port
 from tests.agent.conftest import tap
 from tests.agent.server import TapServer
+from tests.agent.torn import reopen
 
-AGENT = [sys.executable, "-m", "device_agent"]
 QUICK = ["--max-wait", "0.3", "--holdoff", "0.5"]
 
 
-class Process:
-    """A running command whose lines can be waited for."""
-
-    def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
-        self.process = subprocess.Popen(
-            [*AGENT, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env={**os.environ, **(env or {})},
-        )  # fmt: skip
-        self.lines: list[str] = []
-        self._fresh: queue.Queue[str] = queue.Queue()
-        assert self.process.stdout is not None
-        self._reading = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
-        self._reading.start()
-
-    def _read(self, stream: IO[str]) -> None:
-        for line in stream:
-            self.lines.append(line.strip())
-            self._fresh.put(line.strip())
-
-    def line(self, beginning: str, seconds: float = 15.0) -> str:
-        """The next line that begins so."""
-        while True:
-            line = self._fresh.get(timeout=seconds)
-            if line.startswith(beginning):
-                return line
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        status = self.process.wait(15)
-        self._reading.join(5)
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                stream.close()
-        return status
-
-
 @pytest.fixture
-def start() -> Iterator[Callable[..., Process]]:
-    running: list[Process] = []
+def start() -> Iterator[Callable[..., Watched]]:
+    running: list[Watched] = []
 
-    def begin(*arguments: str, env: dict[str, str] | None = None) -> Process:
-        running.append(Process(*arguments, env=env))
+    def begin(*arguments: str, env: dict[str, str] | None = None) -> Watched:
+        running.append(Watched(AGENT, *arguments, env=env))
         return running[-1]
 
     yield begin
@@ -79,19 +46,37 @@ def start() -> Iterator[Callable[..., Process]]:
         process.end(signal.SIGKILL)
 
 
+@contextmanager
+def small_disk(source: Path, place: Path, size: int) -> Iterator[Path]:
+    """A copy of a device's folder where no file can grow beyond so many bytes."""
+    shutil.copytree(source, place)
+    with closing(sqlite3.connect(place / FILE_NAME)) as other:
+        other.execute("SELECT count(*) FROM statements").fetchone()  # the index of the log is made, and stays
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield place
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def opened(source: Path, folder: Path, key: DeviceKey, size: int) -> Exception | None:
+    """What opening the outbox on such a disk ended with."""
+    with small_disk(source, folder / str(size), size) as place:
+        try:
+            reopen(place, key).outbox.close()
+        except (NotStored, sqlite3.Error, OSError) as error:
+            return error
+    return None
+
+
 def call(*arguments: str) -> Result:
     """A command in this process, with everything real but the process itself."""
     return CliRunner().invoke(app, arguments)
 
 
-def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_from_enrolment_over_a_kill_to_the_server_with_tags_from_another_process(
-    tmp_path: Path, start: Callable[..., Process]
+    tmp_path: Path, start: Callable[..., Watched]
 ) -> None:
     server, data, port = TapServer(), tmp_path / "device", free_udp_port()
     server.tokens = {"one-use"}
@@ -142,7 +127,7 @@ def test_from_enrolment_over_a_kill_to_the_server_with_tags_from_another_process
 
 
 def test_a_whole_agent_in_one_process_presents_its_script_and_drains(
-    enrolled: Path, server: TapServer, start: Callable[..., Process]
+    enrolled: Path, server: TapServer, start: Callable[..., Watched]
 ) -> None:
     script = enrolled.parent / "tags.jsonl"
     items = [
@@ -163,7 +148,7 @@ def test_a_whole_agent_in_one_process_presents_its_script_and_drains(
     ]  # fmt: skip
 
 
-def test_two_agents_on_one_folder_are_refused(enrolled: Path, start: Callable[..., Process]) -> None:
+def test_two_agents_on_one_folder_are_refused(enrolled: Path, start: Callable[..., Watched]) -> None:
     run = ["run", "--data", str(enrolled), "--reader", f"udp:127.0.0.1:{free_udp_port()}", "--staff", "s_1"]
     start(*run).line("ready")
     second = call(*run)
@@ -172,7 +157,7 @@ def test_two_agents_on_one_folder_are_refused(enrolled: Path, start: Callable[..
 
 
 def test_a_revoked_device_shows_red_and_signs_nothing(
-    enrolled: Path, server: TapServer, outbox: Outbox, start: Callable[..., Process]
+    enrolled: Path, server: TapServer, outbox: Outbox, start: Callable[..., Watched]
 ) -> None:
     server.revoked = True
     outbox.set_revoked(revoked=True)
@@ -189,7 +174,7 @@ def test_a_revoked_device_shows_red_and_signs_nothing(
 
 
 def test_systemds_watchdog_is_fed_while_every_reader_is_looked_at(
-    enrolled: Path, tmp_path: Path, start: Callable[..., Process]
+    enrolled: Path, tmp_path: Path, start: Callable[..., Watched]
 ) -> None:
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
@@ -227,6 +212,39 @@ def test_queue_shows_what_waits_and_selftest_says_what_to_do(enrolled: Path, out
     assert "udev" in tested.stdout
 
 
+def test_a_reader_of_the_queue_who_has_seen_enough_is_no_trouble_of_the_disk(enrolled: Path, outbox: Outbox) -> None:
+    for _ in range(3):
+        tap(outbox)
+    outbox.close()
+    shown = subprocess.Popen(
+        [sys.executable, "-m", AGENT, "queue", "--data", str(enrolled)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert shown.stdout is not None
+    assert shown.stderr is not None
+    shown.stdout.close()
+    with shown:
+        assert shown.stderr.read() == ""
+
+
+def test_a_disk_that_fills_while_a_loss_is_stated_is_one_line_and_no_traceback(
+    enrolled: Path, key: DeviceKey, outbox: Outbox, tmp_path: Path
+) -> None:
+    tap(outbox)
+    outbox.close()
+    MarkFile(enrolled / MARK_NAME).write(Mark(3, NOTHING_BEFORE))  # two green taps more than the file holds
+    full = [
+        size for size in range(32, 80_000, PAGE_SIZE) if isinstance(opened(enrolled, tmp_path, key, size), NotStored)
+    ]
+    assert full, "the disk never filled while the void was written"
+    with small_disk(enrolled, tmp_path / "again", full[0]) as place:
+        done = call("run", "--data", str(place), "--reader", "udp:127.0.0.1:9", "--lang", "en")
+    assert (done.exit_code, done.stderr.count("\n"), done.stderr[:14]) == (1, 1, "disk_trouble: "), done.stderr
+    healed = reopen(place, key).outbox
+    assert tap(healed) == 4, "no number is given twice; the server asks for the lost ones, and gets the void"
+    healed.close()
+
+
 def test_wrong_usage_is_status_2_and_a_refusal_status_1(tmp_path: Path, enrolled: Path) -> None:
     data = ["--data", str(tmp_path)]
     cases = {
@@ -247,7 +265,7 @@ def test_wrong_usage_is_status_2_and_a_refusal_status_1(tmp_path: Path, enrolled
         assert (done.exit_code, code in done.stderr) == (status, True), (arguments, done.stderr)
 
 
-def test_write_tag_writes_to_a_sticker_held_to_the_reader(tmp_path: Path, start: Callable[..., Process]) -> None:
+def test_write_tag_writes_to_a_sticker_held_to_the_reader(tmp_path: Path, start: Callable[..., Watched]) -> None:
     port = free_udp_port()
     start("simulate", "--udp", str(port), "--tag", "ntag213", "--hold", "20")
     done = call(
