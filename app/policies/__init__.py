@@ -5,7 +5,8 @@ them; `book.on(local_date)` is the `Policy` a rule asks. Rules get the book as a
 """
 
 from app.policies.book import DatedValue, PolicyBook
-from app.policies.keys import ALWAYS, HOLDS, KEYS, MAY_HOLD, PolicyKey, check_value
+from app.policies.checks import check_value
+from app.policies.keys import ALWAYS, HOLDS, KEYS, MAY_HOLD, PolicyKey
 from app.policies.policy import DeclineShare, Policy
 from app.policies.toml import read_policies, write_policies
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import date, time
 from typing import Any
 
-from app.policies.keys import ALWAYS, KEYS, PolicyKey, check_value
+from app.policies.checks import check_value
+from app.policies.keys import ALWAYS, KEYS, PolicyKey
 from app.policies.policy import DeclineShare, Policy
 
 

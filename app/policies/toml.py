@@ -9,7 +9,8 @@ from datetime import date, time
 from typing import Any
 
 from app.policies.book import DatedValue
-from app.policies.keys import ALWAYS, KEYS, check_value
+from app.policies.checks import check_value
+from app.policies.keys import ALWAYS, KEYS
 from app.refusals import ImpossiblePolicy
 
 
