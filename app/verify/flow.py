@@ -48,7 +48,7 @@ def verify(path: Path, published: str = "") -> Iterator[Check]:
     """
     with open_export(path) as bundle:
         seal = check_seal(bundle)
-        yield _check("seal", f"{seal.files} files, sealed {seal.sealed_at or 'never'}", seal.wrong)
+        yield _check("seal", f"{seal.files} files, sealed {seal.sealed_at or 'never'}", seal.wrong, seal.notes)
         yield _server_key(seal, published)
         registry = read_registry(bundle)
         directory = Directory(registry)

@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -115,6 +116,43 @@ def test_forty_random_tamperings_are_found_and_named(export: Path, tmp_path: Pat
 @pytest.mark.timeout(900)
 def test_five_hundred_random_tamperings_are_found_and_named(export: Path, tmp_path: Path) -> None:
     assert_all_found(export, tmp_path, 500)
+
+
+def _windows(content: bytes) -> bytes:
+    return content.replace(b"\n", b"\r\n")
+
+
+def _marked(content: bytes) -> bytes:
+    return BOM_UTF8 + content
+
+
+@pytest.mark.parametrize("change", [_windows, _marked, lambda content: _marked(_windows(content))])
+def test_line_ends_and_byte_order_marks_of_a_program_on_the_way_are_a_note_and_nothing_wrong(
+    change: Callable[[bytes], bytes], export: Path
+) -> None:
+    for path in export.iterdir():
+        path.write_bytes(change(path.read_bytes()))
+    assert wrongs(export) == []
+    assert any("taps.csv: other line ends" in note for note in found(export)["seal"].notes)
+    taps = export / "taps.csv"
+    taps.write_bytes(taps.read_bytes().replace(b",KOM,", b",AUTO,", 1))
+    assert [(one.file, one.line) for one in found(export)["seal"].wrong] == [("taps.csv", 2)], "the line is named"
+
+
+def test_a_program_that_changes_row_ends_may_leave_the_cells_alone(export: Path) -> None:
+    cell = "Glömde.\r\nBåda.".encode()
+    content = (export / "manual_visits.csv").read_bytes()
+    assert cell in content
+    changed = _windows(content.replace(cell, b"CELL")).replace(b"CELL", cell)
+    (export / "manual_visits.csv").write_bytes(changed)
+    assert wrongs(export) == []
+
+
+def test_only_the_row_ends_may_have_been_changed(export: Path) -> None:
+    lines = (export / "clients.csv").read_bytes().splitlines()
+    assert b"\r" not in b"".join(lines)
+    (export / "clients.csv").write_bytes(b"\r".join(lines))
+    assert [one.file for one in found(export)["seal"].wrong] == ["clients.csv"]
 
 
 def _lines(folder: Path, name: str) -> list[str]:

@@ -49,8 +49,8 @@ _FILES: dict[str, list[dict[str, str]]] = {
     ],
     "manual_visits.csv": [
         {"manual_id": "m1", "client_id": "c2", "provider_id": "p_1", "staff_id": "s_2",
-         "start_at": "2026-10-21T10:00:00Z", "end_at": "2026-10-21T10:45:00Z", "reason": "forgot_both",
-         "made_by": "Bo", "approved_by": "Eva"}
+         "start_at": "2026-10-21T10:00:00Z", "end_at": "2026-10-21T10:45:00Z", "reason": "other",
+         "note": "Glömde.\r\nBåda.", "made_by": "Bo", "approved_by": "Eva"}
     ],
 }  # fmt: skip
 
