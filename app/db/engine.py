@@ -113,9 +113,9 @@ class Database:
             max_overflow=self.settings.pool_size,
             pool_timeout=10,
             pool_pre_ping=True,
-            # Compiled statements, some 36 KiB each: every combination of a list's filters is one. There are five logins;
-            # the default of 500 (kept up to 750) each would be what a server grows by for weeks.
-            query_cache_size=200,
+            # Compiled statements, some 36 KiB each, of five logins: every combination of a list's filters is one. At
+            # the default of 500 (kept up to 750) a server would grow for weeks.
+            query_cache_size=128,
             # An error that is logged names the statement, never the values.
             hide_parameters=True,
         )

@@ -59,7 +59,9 @@ class Crowd:
         return answer
 
     def fault(self, what: str, example: str) -> None:
-        """Something is wrong."""
+        """Something is wrong: said at once, for whoever watches, and at the end."""
+        if what not in self.wrong:
+            print(f"WRONG {what}: {example[:300]!r}")
         self.wrong.setdefault(what, example[:1500])
 
     def headers(self, who: str) -> dict[str, str]:
