@@ -8,7 +8,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Header, Request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+)
 
 from app.access.principals import Principal
 from app.api.access import asked
@@ -26,14 +34,23 @@ class Stating(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_max_length=4000)
 
+    @field_validator("*")
+    @classmethod
+    def _storable(cls, value: object) -> object:
+        """Whatever a member's own form is: its texts can be stored."""
+        for text in value if isinstance(value, list) else (value,):
+            if isinstance(text, str):
+                printable(text)
+        return value
+
 
 def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time needs an offset")
-    at = value.astimezone(UTC)
-    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+    # The year as written: near the ends of what a datetime holds there may be no such time in UTC.
+    if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
         raise ValueError("a year from 1970 to 2199")
-    return at
+    return value.astimezone(UTC)
 
 
 def _text_only(value: object) -> object:

@@ -65,7 +65,10 @@ def parse_instant(text: str) -> datetime:
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError("a time needs an offset (2026-10-05T08:00:00+02:00)")
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:  # 0001-01-01T00:00:00+14:00
+        raise ValueError("no such time in UTC") from error
 
 
 def format_instant(instant: datetime) -> str:

@@ -99,8 +99,9 @@ def _compare(bundle: Bundle, name: str, noted: Mapping[str, Any] | None) -> Wron
         return Wrong(name, 0, f"cannot be read ({error})")
     if plain.is_what(noted) or plain_rows.is_what(noted):
         return f"{name}: other line ends or byte order mark than exported, else as sealed"
-    checks = bytes(plain.checks)
-    return Wrong(name, *_where(checks, len(checks) // 4, noted))
+    # Of the ways to read it, the one that goes on longest as sealed tells where it was changed.
+    line, what = max(_where(bytes(one.checks), noted) for one in (as_it_is, plain, plain_rows))
+    return Wrong(name, line, what)
 
 
 class _Reading:
@@ -137,8 +138,9 @@ def _read(bundle: Bundle, name: str, *readings: _Reading) -> None:
                 reading.take(line, first=number == 0, in_cell=in_cell)
 
 
-def _where(checks: bytes, lines: int, noted: Mapping[str, Any]) -> tuple[int, str]:
+def _where(checks: bytes, noted: Mapping[str, Any]) -> tuple[int, str]:
     """The first line that differs and what can be said of it."""
+    lines = len(checks) // 4
     try:
         run, sealed_lines, sealed = int(noted["run"]), int(noted["lines"]), bytes.fromhex(noted["checks"])
     except (KeyError, TypeError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -54,13 +55,18 @@ def receipts_of(evidence: Evidence, keys: tuple[ec.EllipticCurvePublicKey, ...])
             same = (
                 (said["r"], said["dev"], said["upto"], said["upto_hash"], said["nonce"])
                 == tuple(row.get(name) for name in ("receipt_id", "device_id", "upto", "upto_hash", "nonce"))
+                and instant_of(said["recv"]) == _to_the_millisecond(instant_of(row.get("received_at")))
             )  # fmt: skip
-        except KeyError:
+        except (KeyError, ValueError):
             same = False
         if not same:
             evidence.receipts.append(Wrong(RECEIPTS, line, "receipt: its columns are not what was signed"))
             continue
         evidence.receipts.extend(_held(evidence, line, said))
+
+
+def _to_the_millisecond(at: datetime | None) -> datetime | None:
+    return at and at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def _held(evidence: Evidence, line: int, said: Mapping[str, Any]) -> Iterator[Wrong]:
@@ -130,6 +136,7 @@ def _head(evidence: Evidence, line: int, row: Mapping[str, Any], devices: Mappin
         same = _head_columns(signed, said) == (
             row.get("device_id"), hash_text(row.get("hash")), row.get("head_seq"), row.get("head_hash"),
             row.get("boot"), row.get("mono"), row.get("nonce"), instant_of(row.get("claimed_at")),
+            row.get("agent_version"),
         )  # fmt: skip
     except (Unreadable, ValueError) as error:
         evidence.signatures.append(Wrong(RECEIPTS, line, f"head: {error}"))
@@ -144,4 +151,5 @@ def _head(evidence: Evidence, line: int, row: Mapping[str, Any], devices: Mappin
 def _head_columns(signed: Signed, said: HeadSaid) -> tuple[Any, ...]:
     return (
         said.dev, b64url(signed.hash), said.head_seq, said.head_hash, said.boot, said.mono, said.nonce, said.t,
+        said.agent_version,
     )  # fmt: skip

@@ -105,6 +105,9 @@ def _tap(
     got = instant_of(noted.get("received_at"))
     if got is None or got != received:
         evidence.contents.append(Wrong(file, line, f"received_at is not that of {RECEIPTS}, line {at_line}"))
+    said = item.said
+    if (noted.get("boot"), noted.get("mono"), noted.get("grant_id")) != (said.boot, said.mono, said.grant or ""):
+        evidence.contents.append(Wrong(RECEIPTS, at_line, f"{key[0]}/{key[1]}: its columns are not what was signed"))
     at = instant_of(noted.get("at")) or claimed
     if at != claimed and "clock_doubt" not in (noted.get("doubts") or ()):
         evidence.contents.append(Wrong(RECEIPTS, at_line, "another stamp than claimed, and no clock_doubt"))

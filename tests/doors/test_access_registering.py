@@ -85,6 +85,12 @@ def test_a_commissioner_orders_in_the_own_district_only(database: Database, post
         assert len(connection.execute(select(orders).where(orders.c.client_id == "c1")).all()) == 2
 
 
+def test_a_name_that_cannot_be_stored_is_refused(database: Database, post: Post) -> None:
+    north = town.person(database, "commissioner", district="north")
+    assert post(north, "/clients", name="a\x00b")[0] == 422
+    assert post(north, "/clients", target_group="\x00")[0] == 422
+
+
 def test_a_controller_sets_a_price_that_is_never_edited(database: Database, post: Post) -> None:
     controller = town.person(database, "city_controller")
     price = {"operation": "private", "band": "day", "unit": "hour", "valid_from": "2027-01-01", "amount_ore": 49500}

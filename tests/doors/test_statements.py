@@ -57,6 +57,8 @@ def test_a_visit_by_hand_is_a_visit_and_a_second_person_confirms_it(database: Da
         {"start_at": 1791180000},
         {"end_at": "2026-11-05T14:00:00Z"},
         {"start_at": "1901-01-01T00:00:00Z", "end_at": None},
+        {"start_at": "0001-01-01T00:00:00+14:00", "end_at": None},
+        {"start_at": "9999-12-31T23:59:59-14:00", "end_at": None},
         {"note": "a\x00b"},
         {"note": "\ud800"},
         {"unknown": "member"},

@@ -247,6 +247,12 @@ def test_even_the_holder_of_the_servers_key_cannot_change_what_devices_and_close
     assert file in {one.file for one in checks[check].wrong}, wrongs(export)
 
 
+@pytest.mark.parametrize("never", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_cannot_be_is_named_and_no_traceback(never: str, export: Path) -> None:
+    _change_row(export, "taps.csv", lambda row: row.update(tapped_at=never))
+    assert ("taps.csv", 2) in {(one.file, one.line) for one in found(export)["form"].wrong}
+
+
 def test_a_published_key_tells_a_strangers_seal(export: Path) -> None:
     genuine = found(export)["server key"].looked_at
     assert [c.wrong for c in verify(export, genuine) if c.name == "server key"] == [()]
