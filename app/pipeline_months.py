@@ -30,7 +30,6 @@ from app.facts import Attest, BillingLine, MonthAccount
 from app.facts.accounts import ClosedMonth, FeeLine, ServiceDone
 from app.months import flow, store
 from app.months.loading import Books, Key, closed_months
-from app.months.misfit import note_misfits
 from app.months.rules.chain import Chain
 from app.months.rules.closing import LeftOpen, account_hash, adjusting_month, freeze, left_open, month_hash
 from app.months.rules.reasons import excess_before
@@ -111,7 +110,6 @@ def close_month(
         done = _Frozen.of(parts)
         billing_store.freeze_fee_lines(connection, sorted(done.fees, key=fee_flow.order_of))
         sealed = month_hash(done.sealed)
-        note_misfits(connection, month, now)
         connection.execute(
             insert(closes),
             [{"month": str(month), "at": now, "by": name, "hash": sealed, "version": 1, "stored_at": now}],

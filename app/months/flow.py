@@ -22,6 +22,7 @@ from app.findings import store as finding_store
 from app.findings.tables import findings
 from app.months import store
 from app.months.loading import Books, Key, active_months, load_books, made_up_links
+from app.months.misfit import note_misfits
 from app.months.restating import restate
 from app.months.rules.chain import Chain, account_in_chain
 from app.months.rules.closing import adjusting_month, is_as_frozen
@@ -146,6 +147,7 @@ def _compute(connection: Connection, months: Mapping[Key, set[Month]], book: Pol
         chains += [chain_of(books, key, month) for month in sorted(opened)]
     altered = _store(connection, chains, now)
     altered += [("changed", account) for account in restate(connection, books, months, now)]
+    note_misfits(connection, months, book, now)
     return Computed(books, tuple(chains), tuple(altered))
 
 

@@ -1,7 +1,8 @@
 """Findings as doors show them (CONTRACT.md 5): with text and state; hidden while it is too early to look at them.
 
 `kom_without_gick` waits while its visit is open (DOMAIN.md 2.1 row 2), `visit_missed` for the policy
-`missed_after_min` after its start (2.4). Resolutions are statements joined here, never an edit of a finding.
+`missed_after_min` after its start (2.4), `order_misfit` until its month is over (3). Resolutions are statements joined
+here, never an edit of a finding.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from app.visits.tables import visits
 
 _AT_ONCE = 2000
 MISSED = "visit_missed"
+MISFIT = "order_misfit"
 
 
 class Place(NamedTuple):
@@ -128,7 +130,8 @@ def _query(asked: Asked, book: PolicyBook) -> Select[Any]:
     awaited = and_(visit.c.status == "incomplete", visit.c.open_until_at > asked.now)
     hidden = and_(findings.c.code == AWAITED, func.coalesce(awaited, false()))
     early = and_(findings.c.code == MISSED, findings.c.at > _missed_before(asked.now, book))
-    query = query.where(~hidden, ~early)
+    unfinished = and_(findings.c.code == MISFIT, findings.c.at > asked.now)
+    query = query.where(~hidden, ~early, ~unfinished)
     for column, value in (
         (findings.c.code, asked.code),
         (findings.c.client_id, asked.client_id),

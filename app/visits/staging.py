@@ -41,7 +41,7 @@ _COPIED: Mapping[str, Sequence[str]] = {
     "unmet": ("visit_id",),
 }
 _UNCOMPARED = ("changed_at",)
-# The rest of `findings` (accounts, devices, order_misfit at close) is made elsewhere: a rebuild of visits must not
+# The rest of `findings` (accounts and their orders, devices) is made elsewhere: a rebuild of visits must not
 # touch it, nor call it gone.
 _STEPS_HERE = ("tap", "visit", "manual", "person", "client", "share", "correction")
 
