@@ -23,7 +23,7 @@ from tests.evidence.devices import Device, register
 MONTH = Month(2026, 10)
 CLOSED_AT = datetime(2026, 11, 6, 12, tzinfo=UTC)
 _HOME = {"c1": "04A1B2C3D4E581", "c2": "04A1B2C3D4E582", "c3": "04A1B2C3D4E583"}
-_FILES: dict[str, list[dict[str, str]]] = {
+FILES: dict[str, list[dict[str, str]]] = {
     "providers.csv": [{"provider_id": "p_1", "name": "Omsorg", "operation": "private"}],
     "units.csv": [{"unit_id": "u1", "provider_id": "p_1", "name": "Ekbacken"}],
     "staff.csv": [
@@ -94,7 +94,7 @@ def signed_month(database: Database, device: Device, client: str, days: range) -
 def live(database: Database, folder: Path) -> None:
     """October happens: a registry and unsigned taps by bundle, signed taps of two devices; then the month is closed."""
     folder.mkdir()
-    for name, rows in {**_FILES, "taps.csv": unsigned_taps()}.items():
+    for name, rows in {**FILES, "taps.csv": unsigned_taps()}.items():
         write_csv(folder, name, rows)
     pipeline.import_bundle(database, folder, now=datetime(2026, 10, 25, tzinfo=UTC))
     for device, client, days in ((_device("d_a"), "c1", range(1, 21)), (_device("d_b"), "c2", range(3, 19))):
