@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+LINEAR = 1.1
+"""A slope of at most that: linear, with what two runs on a shared machine differ anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,11 @@ class Figure:
             return ""
         met = self.value >= self.target if self.at_least else self.value <= self.target
         return "met" if met else "MISSED"
+
+
+def slope(sizes: Sequence[float], costs: Sequence[float]) -> float:
+    """How cost grows between the smallest and the largest: log(cost) against log(size). 1 is linear, less is better."""
+    return math.log(costs[-1] / costs[0]) / math.log(sizes[-1] / sizes[0])
 
 
 def as_json(figures: Iterable[Figure]) -> dict[str, dict[str, Any]]:

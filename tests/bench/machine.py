@@ -10,7 +10,7 @@ import platform
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,13 @@ TICK_S = 1 / _TICKS
 def tree(pid: int) -> Iterator[int]:
     """A process and all that descend from it."""
     yield pid
-    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:  # ended a moment ago
+        return
+    for task in tasks:
         try:
-            children = tasks.read_text("ascii").split()
+            children = (task / "children").read_text("ascii").split()
         except OSError:
             continue
         for child in children:
@@ -68,8 +72,8 @@ class Spent:
     stdout: bytes
 
 
-def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Spent:
-    """Run a command to its end. CalledProcessError with what it said when it fails."""
+def run(command: Sequence[str], environment: dict[str, str] | None = None, good: Collection[int] = (0,)) -> Spent:
+    """Run a command to its end. CalledProcessError with what it said when its exit status is not a good one."""
     begun = time.monotonic()
     before = os.times()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
@@ -87,8 +91,10 @@ def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Sp
     after = os.times()
     ended.set()
     watcher.join()
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, out, err)
+    if process.returncode not in good:
+        failed = subprocess.CalledProcessError(process.returncode, command, out, err)
+        failed.add_note(err.decode(errors="replace"))
+        raise failed
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return Spent(wall, cpu, peak[0], out)
 

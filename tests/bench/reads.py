@@ -12,8 +12,11 @@ from urllib.parse import urlencode
 from app import pipeline_access
 from app.access.machines import NewMachine
 from app.core.clock import utc_now
+from app.core.localtime import local_date
+from app.core.month import Month
 from app.db.callers import Caller
-from tests.bench.figures import Figure
+from tests.bench.figures import LINEAR, Figure, slope
+from tests.bench.history import grown, imported
 from tests.bench.load import Answers, Senders
 from tests.bench.world import Served, World
 
@@ -25,24 +28,44 @@ TARGETS: Mapping[str, float | None] = {
 }
 
 
-def measure_at(world: World, served: Served, month: str, months: int) -> Iterator[Figure]:
-    """p50 and p99 of each question about one month while so many months are stored."""
-    for name, answers in ask(world, served, month).items():
-        note = f"{len(answers.waits)} requests, {months} months of {world.sizes.months_clients} clients stored"
-        yield Figure(f"{name}_{months}_months_p50", answers.percentile_ms(0.5), "ms wall", None, None, note)
-        yield Figure(f"{name}_{months}_months_p99", answers.percentile_ms(0.99), "ms wall", TARGETS[name], None, note)
+def measure(world: World) -> Iterator[Figure]:
+    """Each question about the newest whole month, with more and more months stored; the slopes of their medians."""
+    today = local_date(utc_now())
+    clients = world.sizes.clients // world.sizes.year_part
+    data = str(world.given) if world.given else imported(world, clients)
+    stored, medians = list[int](), dict[str, list[float]]()
+    for wanted in world.sizes.months:
+        months = len(grown(world, data, wanted, today))
+        if stored and months == stored[-1]:
+            continue
+        stored.append(months)
+        with world.served(data) as served:
+            town = served.count("SELECT count(*) FROM clients")
+            for name, answers in ask(world, served, Month.of(today).previous).items():
+                note = f"{len(answers.waits)} requests, {months} months and the begun one of {town} clients stored"
+                p50, p99 = (answers.percentile_ms(share) for share in (0.5, 0.99))
+                yield Figure(f"{name}_{months}_months_p50", p50, "ms wall", None, None, note)
+                yield Figure(f"{name}_{months}_months_p99", p99, "ms wall", TARGETS[name], None, note)
+                medians.setdefault(name, []).append(p50)
+        month = str(Month.of(today).previous)
+        spent = world.komgick(data, "continuity", "--measure", "stockholm_month", "--month", month, "--format", "json")
+        yield Figure(f"continuity_{months}_months", spent.cpu_s, "CPU-s", None, None, f"the command, {town} clients")
+        medians.setdefault("continuity", []).append(spent.cpu_s)
+    for name, values in medians.items():
+        if len(stored) > 1:
+            yield Figure(
+                f"growth_with_months_{name}", slope(stored, values), "slope", LINEAR, None, "asked about one month"
+            )
 
 
-def ask(world: World, served: Served, month: str) -> dict[str, Answers]:
-    """The answers to each question."""
-    year, number = int(month[:4]), int(month[5:])
-    after = f"{year + number // 12}-{number % 12 + 1:02d}"
+def ask(world: World, served: Served, month: Month) -> dict[str, Answers]:
+    """The answers to each question about a month."""
     with served.database() as database:
         by = pipeline_access.operator("bench")
         with database.transaction(Caller.batch()) as connection:
             accounts = connection.exec_driver_sql(
                 "SELECT client_id, provider_id FROM month_accounts WHERE superseded_at IS NULL AND gone = 0"
-                f" AND month_on = '{month}-01' ORDER BY 1, 2"
+                f" AND month_on = '{month.first_on}' ORDER BY 1, 2"
             ).all()
         chosen = random.Random(1).choices(accounts, k=world.sizes.reads)
         provider_id = chosen[0].provider_id
@@ -55,7 +78,7 @@ def ask(world: World, served: Served, month: str) -> dict[str, Answers]:
         own = pipeline_access.add_machine(
             database, NewMachine(f"own {secrets.token_hex(4)}", frozenset({"scheduling"}), provider_id), by, utc_now()
         )
-    period = {"from": f"{month}-01", "to": f"{after}-01"}
+    period = {"from": str(month.first_on), "to": str(month.next.first_on)}
     paths = {
         "visits_of_client_month": [
             "/api/v1/visits?" + urlencode({**period, "client": one.client_id, "limit": 200}) for one in chosen

@@ -21,6 +21,15 @@ SINCE = date(2020, 1, 1)
 CLIENTS_EACH = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Whom a device belongs to, who carries it, and the tags on the doors it comes to."""
+
+    provider_id: str
+    staff_id: str
+    tags: tuple[str, ...]
+
+
 @dataclass
 class Street:
     """`count` devices named `prefix`NNNNN. What they say was tapped before `until`, `every` apart: KOM, GICK, ..."""
@@ -30,15 +39,18 @@ class Street:
     every: timedelta = timedelta(minutes=15)
     prefix: str = "s"
     devices: list[Device] = field(default_factory=list)
+    rounds: Sequence[Round] = ()
 
     def furnish(self, database: Database) -> None:
         """Everybody into the registry: one provider, a carer a device, four clients a carer, all with orders."""
-        self.devices = [Device(self._name("d", n), at=self.until, booted_at=self.until) for n in range(self.count)]
         people = [(n, self._name("c", n * CLIENTS_EACH + k)) for n in range(self.count) for k in range(CLIENTS_EACH)]
         clients = [client_id for _, client_id in people]
         staff = [self._name("a", n) for n in range(self.count)]
         provider, unit = f"P{self.prefix}", f"U{self.prefix}"
-        enrolled = self.until - timedelta(days=30)
+        rounds = [
+            Round(provider, one, tuple(tag_of(self._name("c", n * CLIENTS_EACH + k)) for k in range(CLIENTS_EACH)))
+            for n, one in enumerate(staff)
+        ]
         with database.transaction(Caller.batch()) as connection:
             for table, facts in (
                 (tables.providers, [Provider(provider, provider, "private")]),
@@ -52,14 +64,20 @@ class Street:
                 ),
             ):
                 connection.execute(insert(table), [_row(table, fact) for fact in facts])
-            connection.execute(
-                insert(tables.devices),
-                [
-                    {"device_id": one.device_id, "provider_id": provider, "kind": "phone", "enrolled_at": enrolled,
-                     "public_jwk": jwk_text(one.jwk)}
-                    for one in self.devices
-                ],
-            )  # fmt: skip
+        self.employ(database, rounds)
+
+    def employ(self, database: Database, rounds: Sequence[Round]) -> None:
+        """Devices for people who are in the registry already, one a round."""
+        self.count, self.rounds = len(rounds), rounds
+        self.devices = [Device(self._name("d", n), at=self.until, booted_at=self.until) for n in range(self.count)]
+        enrolled = self.until - timedelta(days=30)
+        rows = [
+            {"device_id": one.device_id, "provider_id": its.provider_id, "kind": "phone", "enrolled_at": enrolled,
+             "public_jwk": jwk_text(one.jwk)}
+            for one, its in zip(self.devices, rounds, strict=True)
+        ]  # fmt: skip
+        with database.transaction(Caller.batch()) as connection:
+            connection.execute(insert(tables.devices), rows)
 
     def uploads(self, taps_each: int, at_once: int) -> Iterator[list[bytes]]:
         """Rounds of request bodies, one a device, until every device has said `taps_each` taps, `at_once` a request."""
@@ -74,12 +92,11 @@ class Street:
 
     def _taps(self, place: int, first: datetime, said: int, number: int) -> Sequence[str]:
         """The next taps of a device; its clock stands at the end of the working day when it uploads."""
-        device, documents = self.devices[place], []
+        device, its, documents = self.devices[place], self.rounds[place], []
         for index in range(said, said + number):
             device.at = first + self.every * index + timedelta(seconds=place % 60)
-            client = self._name("c", place * CLIENTS_EACH + index // 2 % CLIENTS_EACH)
             act = "KOM" if index % 2 == 0 else "GICK"
-            documents.append(device.tap(act, tag_of(client), staff=self._name("a", place)))
+            documents.append(device.tap(act, its.tags[index // 2 % len(its.tags)], staff=its.staff_id))
         device.at = self.until
         return documents
 

@@ -25,6 +25,21 @@ def test_the_bench_runs_in_miniature_and_ends_with_one_object_of_figures(capsys:
     assert figures["tap_20_per_request"]["limit"] == figures["floor_tap_20_per_request"]["value"] > 0
 
 
+@pytest.mark.slow  # a minute or two of many processes
+def test_a_little_town_grows_by_months_and_is_read_rebuilt_and_tapped_in(capsys: pytest.CaptureFixture[str]) -> None:
+    groups = ["growth", "reads", "long_memory"]
+    assert bench.main(["--json", *(word for name in groups for word in ("--only", name))], MINIATURE) == 0
+    figures = json.loads(capsys.readouterr().out.rstrip("\n").rpartition("\n")[2])
+    newest = max(MINIATURE.months)
+    for name in (
+        "growth_with_city", "growth_with_months_rebuild", f"visits_of_client_month_{newest}_months_p99",
+        f"open_visits_of_provider_{newest}_months_p99", f"explain_{newest}_months_p99",
+        f"billing_lines_{newest}_months_p99", f"continuity_{newest}_months", "growth_with_months_explain",
+        "history_factor",
+    ):  # fmt: skip
+        assert name in figures
+
+
 def test_a_figure_beyond_its_target_is_said_to_miss_it() -> None:
     slow = Figure("close", 90.0, "s", target=60, limit=30.0)
     kept = Figure("share", 51.0, "%", target=50, at_least=True)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ import psycopg
 from app.core.settings import Settings
 from app.db.embedded import EmbeddedServer
 from app.db.engine import Database
-from app.db.opening import EMBEDDED_DATABASE
+from app.db.opening import EMBEDDED_DATABASE, open_database
 from tests.bench.machine import Spent, cpu_seconds, run
 
 
@@ -37,8 +37,12 @@ class Sizes:
     backlog_taps: int
     clients: int
     fractions: tuple[int, ...]
+    """Towns of so many parts of `clients` for the series over size; the larger ones serve the other series."""
     months: tuple[int, ...]
-    months_clients: int
+    rebuild_part: int
+    """What part of the city is derived again with more and more months stored."""
+    year_part: int
+    """What part of the city is read, and tapped in, with more and more months stored."""
     reads: int
     touches: int
     """Of the agent's reader."""
@@ -50,15 +54,17 @@ class Sizes:
 
 FULL = Sizes(
     devices=200, singles=20, batches=2, connections=32, steady_s=300, backlog_devices=400, backlog_taps=80,
-    clients=16000, fractions=(16, 4, 1), months=(1, 3, 12), months_clients=400, reads=400, touches=300, pgbench_s=5,
+    clients=16000, fractions=(16, 4, 1), months=(1, 3, 12), rebuild_part=16, year_part=4,
+    reads=400, touches=300, pgbench_s=5,
 )  # fmt: skip
 QUICK = Sizes(
     devices=64, singles=12, batches=1, connections=32, steady_s=10, backlog_devices=400, backlog_taps=10,
-    clients=160, fractions=(4, 2, 1), months=(1, 2), months_clients=40, reads=60, touches=60, pgbench_s=1, divisor=2,
+    clients=160, fractions=(4, 1), months=(1, 3), rebuild_part=4, year_part=1,
+    reads=60, touches=60, pgbench_s=1, divisor=2,
 )  # fmt: skip
 MINIATURE = Sizes(
     devices=2, singles=2, batches=1, connections=2, steady_s=1, backlog_devices=2, backlog_taps=4,
-    clients=8, fractions=(2, 1), months=(1, 2), months_clients=4, reads=3, touches=4, pgbench_s=1,
+    clients=48, fractions=(2, 1), months=(1, 2), rebuild_part=2, year_part=1, reads=3, touches=4, pgbench_s=1,
     divisor=50, peers=False,
 )  # fmt: skip
 
@@ -70,12 +76,16 @@ class World:
     sizes: Sizes
     folder: Path
     limits: dict[str, float] = field(default_factory=dict)
+    found: dict[str, float] = field(default_factory=dict)
+    """The values of the figures so far, and CPU-seconds of imports by their data."""
+    given: Path | None = None
+    """The data folder of an imported town that stands in for the year's; it is changed."""
     notes: list[str] = field(default_factory=list)
     """What could not be measured, and why."""
 
-    def komgick(self, data: str, *arguments: str) -> Spent:
+    def komgick(self, data: str, *arguments: str, good: Collection[int] = (0,)) -> Spent:
         """A komgick command to its end, with the embedded database under the folder's `data`."""
-        return run([sys.executable, "-m", "app.cli", *arguments], self.environment(data))
+        return run([sys.executable, "-m", "app.cli", *arguments], self.environment(data), good)
 
     def environment(self, data: str) -> dict[str, str]:
         """That of a komgick process, without the developer's own settings."""
@@ -86,10 +96,19 @@ class World:
         return {**kept, "KOMGICK_DATA": str(self.folder / data), "PYTHONPATH": root}
 
     @contextmanager
+    def database(self, data: str) -> Iterator[Database]:
+        """The database under the folder's `data`, its embedded server as this process's child."""
+        opened = open_database(Settings(data=self.folder / data))
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    @contextmanager
     def served(self, data: str) -> Iterator[Served]:
         """A real `komgick serve` on a free port, ended by SIGTERM."""
         begun = time.monotonic()
-        with (self.folder / f"{data}.log").open("ab") as log:
+        with (self.folder / f"{Path(data).name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "app.cli", "serve", "--port", "0"],
                 stdout=subprocess.PIPE, stderr=log, env=self.environment(data), text=True,
@@ -98,7 +117,7 @@ class World:
         try:
             said = process.stdout.readline()
             if not said.startswith("KomGick: http://"):
-                raise RuntimeError(f"komgick serve said {said!r}; see {self.folder / data}.log")
+                raise RuntimeError(f"komgick serve said {said!r}; see {Path(data).name}.log")
             host, _, port = said.split("http://")[1].strip().rpartition(":")
             threading.Thread(target=process.stdout.read, daemon=True).start()
             yield Served(process.pid, host, int(port), time.monotonic() - begun, self.folder / data)
@@ -143,6 +162,11 @@ class Served:
         with self._asking() as asking:
             found = asking.execute(query.encode()).fetchone()
             return int(found[0]) if found else 0
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Rows out of the database."""
+        with self._asking() as asking:
+            return asking.execute(query.encode()).fetchall()
 
     def _asking(self) -> psycopg.Connection[tuple[Any, ...]]:
         url = EmbeddedServer(self.data / "postgres").url(EMBEDDED_DATABASE)
