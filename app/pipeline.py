@@ -120,9 +120,12 @@ def import_bundle(
         report = imports.import_bundle(connection, path, now=now, options=options)
         refuse_errors(report)
         everything = not dry_run and not queue_import(connection, report)
+    if dry_run:
+        return report
+    derivation("derive", 0, 1)
     if everything:
         rebuild(database, now, progress=derivation)
-    elif not dry_run:
+    else:
         catch_up(database, now)
     return report
 

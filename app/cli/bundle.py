@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ import typer
 from app.cli.context import DataOption, FormatOption, opened
 from app.cli.output import Format, emit
 from app.cli.reading import month_of
+from app.cli.reporting import rows_and_phases
 
 if TYPE_CHECKING:
     from app.core.month import Month
@@ -29,8 +29,10 @@ def import_bundle(
     from app import pipeline  # noqa: PLC0415 -- `--help` needs no database
     from app.core.clock import utc_now  # noqa: PLC0415 -- likewise
 
-    with opened(data) as database, _progress("import") as progress:
-        report = pipeline.import_bundle(database, bundle, now=utc_now(), dry_run=dry_run, progress=progress)
+    with opened(data) as database, rows_and_phases("import") as (progress, derivation):
+        report = pipeline.import_bundle(
+            database, bundle, now=utc_now(), dry_run=dry_run, progress=progress, derivation=derivation
+        )
     emit(
         [
             {"file": name, "added": counts.added, "changed": counts.changed, "unchanged": counts.unchanged}
@@ -90,7 +92,7 @@ def export_bundle(
 def _export_bundle(month: Month | None, out: Path, data: Path | None) -> Mapping[str, int]:
     from app import pipeline  # noqa: PLC0415 -- `--help` needs no database
 
-    with opened(data) as database, _progress("export") as progress:
+    with opened(data) as database, rows_and_phases("export") as (progress, _):
         return pipeline.export_bundle(database, out, month=month, progress=progress)
 
 
@@ -118,31 +120,3 @@ def _export_study(
     wanted = Delivery(study, [first.plus(number) for number in range(count)], variables)
     with opened(data) as database:
         return export_study(database, wanted, out, operator(by), utc_now())
-
-
-@contextmanager
-def _progress(verb: str) -> Iterator[Callable[[str, int], None]]:
-    """On a terminal (stderr): what is being done, rows so far, rows a second. Nothing when piped."""
-    if not sys.stderr.isatty():
-        yield lambda _what, _rows: None
-        return
-    from rich.console import Console  # noqa: PLC0415 -- only a terminal needs it
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 -- likewise
-
-    shown = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} rows"),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*shown, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(verb, total=None, rate="")
-
-        def report(what: str, rows: int) -> None:
-            if progress.tasks[task].description != f"{verb} {what}":
-                progress.reset(task, description=f"{verb} {what}", rate="")
-            elapsed = progress.tasks[task].elapsed or 0
-            progress.update(task, completed=rows, rate=f"{rows / elapsed:,.0f}/s" if rows and elapsed else "")
-
-        yield report

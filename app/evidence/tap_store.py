@@ -27,8 +27,10 @@ from sqlalchemy import (
     select,
     text,
     tuple_,
+    type_coerce,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import NullType
 
 from app.core.quick import quick
 from app.evidence.device_tables import tap_doubts
@@ -194,7 +196,8 @@ def tap_columns() -> list[ColumnElement[Any]]:
     )
     changed: dict[str, ColumnElement[Any]] = {
         "grade": case((doubted, "D"), else_=taps.c.grade),
-        "doubts": case((doubted, func.array_cat(taps.c.doubts, codes)), else_=taps.c.doubts),
+        # As psycopg reads it: SQLAlchemy would copy every list.
+        "doubts": type_coerce(case((doubted, func.array_cat(taps.c.doubts, codes)), else_=taps.c.doubts), NullType()),
     }
     return [changed.get(field.name, taps.c[field.name]) for field in fields(Tap)]
 

@@ -60,8 +60,9 @@ class TapReader:
         if borrowed:
             taps += evidence.load_taps_of_stretches(self.connection, "device_id", borrowed)
         if self.device_corrections:
-            restaffed, _ = restaff({tap.key: tap for tap in taps}.values(), self.corrections)
-            taps = sorted(restaffed, key=lambda tap: (tap.staff_id, tap.order))
+            restaffed, used = restaff({tap.key: tap for tap in taps}.values(), self.corrections)
+            # They come in order, unless somebody else's came or became this one's.
+            taps = sorted(restaffed, key=lambda tap: (tap.staff_id, tap.order)) if used or borrowed else list(restaffed)
         result: dict[str, list[Tap]] = {staff_id: [] for staff_id in wanted}
         for tap in taps:
             span = wanted.get(tap.staff_id)

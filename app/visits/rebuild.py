@@ -45,6 +45,7 @@ def rebuild(database: Database, now: datetime, processes: Processes, *, progress
     """
     folder = Path(tempfile.mkdtemp(prefix="komgick-rebuild-"))
     staging = Staging(database)
+    progress("read", 0, 1)
     staging.create()
     try:
         with database.transaction(Caller.batch()) as connection:
@@ -52,6 +53,7 @@ def rebuild(database: Database, now: datetime, processes: Processes, *, progress
             tapped = tap_counts(connection)
             world = _world(connection, folder, now, 1 + sum(tapped.values()) // TAPS_AT_ONCE)
             groups = groups_of_staff(connection, world.directory, world.corrections, tapped)
+            progress("read", 1, 1)
             named, slices = _first_phase(world, groups, processes, progress)
             derived = _second_phase(world, slices, processes, progress)
             lost = list(_lost_corrections(connection, named, world))

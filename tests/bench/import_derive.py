@@ -1,13 +1,24 @@
-"""A simulated city's month through the operators' commands, as processes: in, derived, counted, closed, measured."""
+"""A simulated city's month through the operators' commands, as processes: in, derived, counted, closed, measured.
+
+Only the import is a process of this file's own (`python -m tests.bench.import_derive DATA BUNDLE`): it calls what the
+command calls, and tells storing from deriving.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
+from app import pipeline
+from app.cli.context import opened
+from app.core.clock import utc_now
 from tests.bench.figures import Figure
-from tests.bench.machine import Spent
+from tests.bench.machine import Spent, cpu_seconds
 from tests.bench.world import World
 
 MONTH = "2026-10"
@@ -20,9 +31,12 @@ def measure(world: World) -> Iterator[Figure]:
     note = f"{clients} clients, {MONTH}"
     yield from _spent("simulate", spent, (180.0, None), note)
     bundle = str(bundle_of(world, clients, MONTH))
-    spent = world.komgick("city", "import", bundle)
-    # Storing and deriving in one command: both targets together.
-    yield from _spent("import_and_derive", spent, (90.0 + 120.0, 1024.0), note)
+    spent = world.python("city", "tests.bench.import_derive", str(world.folder / "city"), bundle)
+    for name, target in (("storing", 90.0), ("deriving", 120.0)):
+        wall_s, cpu_s = json.loads(spent.stdout)[name]
+        yield Figure(f"import_{name}_wall", wall_s, "s wall", target, None, note)
+        yield Figure(f"import_{name}_cpu", cpu_s, "CPU-s", None, None, "application and database")
+    yield from _spent("import", spent, (90.0 + 120.0, 1024.0), f"{note}, stored and derived")
     again = world.komgick("city", "rebuild")
     floor = world.limits.get("sort_s", 0) + world.limits.get("pair_s", 0)
     yield from _spent("rebuild", again, (120.0, 1024.0), f"{note}; nothing may differ", floor)
@@ -65,3 +79,26 @@ def _spent(
     yield Figure(f"{name}_cpu", spent.cpu_s, "CPU-s", None, floor or None, "application and database")
     if targets[1] is not None:
         yield Figure(f"{name}_memory", spent.memory_mib, "MiB", targets[1], None, "application and database, most")
+
+
+def main() -> None:
+    """The command line above: one line of JSON, {what: [seconds of wall, CPU-seconds of the process tree]}."""
+    borders: list[tuple[float, float]] = []
+
+    def pass_border() -> None:
+        borders.append((time.monotonic(), cpu_seconds(os.getpid())))
+
+    def derivation(_phase: str, _done: int, _total: int) -> None:
+        if len(borders) == 1:
+            pass_border()
+
+    with opened(Path(sys.argv[1])) as database:
+        pass_border()
+        pipeline.import_bundle(database, Path(sys.argv[2]), now=utc_now(), derivation=derivation)
+        pass_border()
+    spans = [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(borders)]
+    sys.stdout.write(json.dumps(dict(zip(("storing", "deriving"), spans, strict=True))) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -85,7 +85,11 @@ class World:
 
     def komgick(self, data: str, *arguments: str, good: Collection[int] = (0,)) -> Spent:
         """A komgick command to its end, with the embedded database under the folder's `data`."""
-        return run([sys.executable, "-m", "app.cli", *arguments], self.environment(data), good)
+        return self.python(data, "app.cli", *arguments, good=good)
+
+    def python(self, data: str, module: str, *arguments: str, good: Collection[int] = (0,)) -> Spent:
+        """A module run to its end as a command is."""
+        return run([sys.executable, "-m", module, *arguments], self.environment(data), good)
 
     def environment(self, data: str) -> dict[str, str]:
         """That of a komgick process, without the developer's own settings."""
