@@ -126,7 +126,7 @@ def import_bundle(
     if everything:
         rebuild(database, now, progress=derivation)
     else:
-        catch_up(database, now)
+        catch_up(database, now, progress=derivation)
     return report
 
 

@@ -23,7 +23,7 @@ from app.db.partitions import ensure_months
 from app.db.processes import Processes
 from app.evidence.flow import Answer
 from app.evidence.imports import ImportReport
-from app.evidence.store import append
+from app.evidence.store import append, count_taps
 from app.evidence.tables import declines, excess_reasons
 from app.facts import Decline, MonthAccount
 from app.months import flow as months_flow
@@ -56,9 +56,12 @@ _UNLOCK_SESSION = text(f"SELECT pg_advisory_unlock({_LOCK_NAME})")
 _AT_ONCE = 200
 _OTHER, _EVERYTHING = -1, -2
 MANY_TAPS = 5000
+"""Up to so many new taps what they touch is derived, however little is stored besides."""
+DEARER = 8
+"""Deriving what a new tap touches costs so many times what a rebuild spends on every stored one (measured)."""
 
 
-def catch_up(database: Database, now: datetime, *, patience_s: float = 10) -> int:
+def catch_up(database: Database, now: datetime, *, patience_s: float = 10, progress: Progress | None = None) -> int:
     """Derive whatever waits in the queue; how many changes were taken. Returns at once when nothing waits.
 
     Safe to call from any number of processes: they take turns. While another one derives, this one waits at most
@@ -79,9 +82,11 @@ def catch_up(database: Database, now: datetime, *, patience_s: float = 10) -> in
                 return taken
             time.sleep(0.05)
         elif done == _EVERYTHING:
-            rebuild(database, now, if_wished=True)
+            rebuild(database, now, progress=progress or no_progress, if_wished=True)
         else:
             taken += done
+            if progress is not None and done:
+                progress("derive", taken, taken + _waiting(database))
             if done < _AT_ONCE:
                 return taken
 
@@ -97,6 +102,11 @@ def _drain_once(database: Database, now: datetime) -> int:
             return _EVERYTHING
         _derive(connection, waiting, now)
         return len(waiting)
+
+
+def _waiting(database: Database) -> int:
+    with database.transaction(Caller.ingest()) as connection:
+        return queue.count(connection)
 
 
 def _drain_singly(database: Database, now: datetime) -> int:
@@ -239,8 +249,9 @@ def queue_import(connection: Connection, report: ImportReport) -> bool:
 
     The wish for a rebuild waits in the queue as well: whoever drains next does it if this process dies before.
     """
-    taps = report.counts.get("taps.csv")
-    changes = None if taps is not None and taps.added > MANY_TAPS else changes_of(connection, report.touched)
+    added = report.counts["taps.csv"].added if "taps.csv" in report.counts else 0
+    quicker = added > MANY_TAPS and added * DEARER > count_taps(connection)
+    changes = None if quicker else changes_of(connection, report.touched)
     queue.enqueue(connection, [Change("all")] if changes is None else changes)
     return changes is not None
 

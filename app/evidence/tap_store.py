@@ -107,6 +107,11 @@ def has_tap(connection: Connection, device_id: str, seq: int) -> bool:
     return connection.execute(query).first() is not None
 
 
+def count_taps(connection: Connection) -> int:
+    """How many are stored, forks and quarantine included."""
+    return int(connection.execute(select(func.count()).select_from(taps)).scalar_one())
+
+
 def last_taps(connection: Connection, staff_ids: Collection[str]) -> dict[str, datetime]:
     """Per staff_id its latest stamp; without those who never tapped."""
     given = (

@@ -10,14 +10,17 @@ from sqlalchemy import Connection, select
 from app.core.localtime import day_bounds, instant_of, month_bounds
 from app.core.month import Month
 from app.evidence.imports import Touched
-from app.evidence.store import among
+from app.evidence.store import among, count_taps
 from app.registry.tables import orders, providers, tags
 from app.visits.flow import resolve
 from app.visits.queue import Change
 from app.visits.stated import attested
 
 MANY = 4000
-"""Above so many changed things a rebuild, which reads everything once in order, is quicker than asking for each."""
+"""Up to so many changed things each is asked for, however little is stored."""
+TAPS_A_CHANGE = 200
+"""Deriving one changed thing again costs what a rebuild, which reads everything once in order, spends on so many taps
+(measured)."""
 _DAY = timedelta(days=1)
 
 
@@ -26,7 +29,9 @@ def changes_of(connection: Connection, touched: Touched) -> list[Change] | None:
     if touched.policies:
         return None
     found = list(dict.fromkeys(_changes(connection, touched)))
-    return None if len(found) > MANY else found
+    if len(found) > MANY and len(found) * TAPS_A_CHANGE > count_taps(connection):
+        return None
+    return found
 
 
 def _changes(connection: Connection, touched: Touched) -> Iterator[Change]:

@@ -97,6 +97,12 @@ def is_waiting(connection: Connection) -> bool:
     return connection.execute(select(c.queue_id).where(c.failed == "").limit(1)).first() is not None
 
 
+def count(connection: Connection) -> int:
+    """How many changes wait."""
+    query = select(func.count()).select_from(derive_queue).where(derive_queue.c.failed == "")
+    return int(connection.execute(query).scalar_one())
+
+
 def failed(connection: Connection) -> int:
     """How many changes were set aside: data that is stored and not derived."""
     query = select(func.count()).select_from(derive_queue).where(derive_queue.c.failed != "")

@@ -12,6 +12,8 @@ from app import pipeline_derive
 from app.db.callers import Caller
 from app.db.check import check
 from app.db.engine import Database
+from app.evidence.imports import ImportReport, Touched
+from app.registry.bundle.storing import Counts
 from app.visits import queue
 from app.visits.flow import Derived, derive
 from app.visits.queue import Change
@@ -79,6 +81,29 @@ def test_a_wished_rebuild_is_done_by_whoever_drains_next(database: Database) -> 
         assert [visit.minutes for visit in visits_of(connection)] == [15]
         assert connection.execute(text("SELECT count(*) FROM derive_queue")).scalar() == 0
         assert connection.execute(text("SELECT executed_minutes FROM month_accounts")).scalars().all() == [15]
+
+
+@pytest.mark.parametrize(("added", "everything"), [(2, False), (3, True)])
+def test_new_taps_are_derived_by_themselves_unless_a_rebuild_of_all_that_is_stored_is_quicker(
+    database: Database, monkeypatch: pytest.MonkeyPatch, added: int, everything: bool
+) -> None:
+    with database.transaction(Caller.batch()) as connection:
+        store_registry(connection, STORY.registry, STORY.book)
+        store_taps(connection, STORY.statements.taps)
+    assert len(STORY.statements.taps) == 2
+    monkeypatch.setattr(pipeline_derive, "MANY_TAPS", 0)
+    monkeypatch.setattr(pipeline_derive, "DEARER", 1)
+    first, last = moment("2026-01-05T08:00"), moment("2026-01-05T08:15")
+    report = ImportReport({"taps.csv": Counts(added=added)}, touched=Touched(taps={"anna": (first, last)}))
+    with database.transaction(Caller.batch()) as connection:
+        assert pipeline_derive.queue_import(connection, report) is not everything
+        waiting = [one.change for one in queue.look(connection, 10)]
+    assert waiting == [Change("all") if everything else Change("staff", "anna", first, last)]
+    told: list[tuple[str, int, int]] = []
+    pipeline_derive.catch_up(database, NOW, progress=lambda *what: told.append(what))
+    assert told[-1] == (("accounts", 1, 1) if everything else ("derive", 1, 1))
+    with database.transaction(Caller.batch()) as connection:
+        assert [visit.minutes for visit in visits_of(connection)] == [15]
 
 
 def test_a_rebuild_under_way_makes_no_other_command_refuse_the_database(database: Database) -> None:
