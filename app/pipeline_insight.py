@@ -23,7 +23,7 @@ from app.insight import study_keys
 from app.insight.irregularities import irregularities, irregularities_object
 from app.insight.open_data import COLUMNS
 from app.insight.open_store import load_open
-from app.insight.scene_store import load_scene
+from app.insight.scene_store import load_scene, staff_of_visits
 from app.insight.study import chosen_variables
 from app.insight.study_store import StudyRows
 from app.insight.table_files import Package, TableFile, new_folder, write_tables
@@ -162,8 +162,6 @@ def open_cases(database: Database, wanted: Opening, by: Principal, now: datetime
             facts = {"month": str(month), "rule": about[case].rule, "reference": reference[:80]}
             note_change(connection, by, "case.open", case, now, facts=facts)
         subjects = {about[case].about_id for case in cases if about[case].about == "staff"}
-        subjects |= {
-            visit.staff_id for visit in scene.visits if any(visit.visit_id in about[c].visit_ids for c in cases)
-        }
+        subjects |= staff_of_visits(connection, month, {visit for case in cases for visit in about[case].visit_ids})
         note_reading(connection, by, "irregularity", subjects, now, asked=Asked("komgick irregularities"))
         return irregularities_object(scene, found, cases)

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection, and_, func, or_, select
 
 from app.core.month import Month
 from app.facts import Employment
-from app.insight.continuity import window_for
+from app.insight.continuity import by_code, window_for
 from app.insight.figures_store import load_carried, load_employments, load_ordered
-from app.insight.measure import compute
+from app.insight.measure import compute_groups
 from app.insight.measures import measure_named
 from app.insight.numbers import ratio
 from app.insight.premium import Applicant, StaffFigure
@@ -135,11 +134,10 @@ def _worked(connection: Connection, month: Month) -> tuple[dict[tuple[str, str],
 def _continuity(connection: Connection, month: Month, measure_name: str) -> dict[str, Fraction | None]:
     measure, source = measure_named(measure_name, load_policy_book(connection)), DatabaseSource(connection)
     window: Window = window_for(measure, month, None)
-    stays, variants = source.stays(window), measure.standing_variants(window.from_on)
-    return {
-        name: compute(measure, source, window, variants, stays=stays.only(np.asarray(stays.provider == place))).mean
-        for place, name in enumerate(stays.providers)
-    }
+    groups = compute_groups(
+        measure, source, window, measure.standing_variants(window.from_on), lambda stays: by_code("provider", stays)
+    )
+    return {name: measured.mean for name, measured in groups.items()}
 
 
 def _long_weeks(connection: Connection, month: Month) -> dict[str, int]:

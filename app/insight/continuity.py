@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 
 from app.core.month import Month
+from app.insight.indices import EXACT_INDICES
 from app.insight.measure import Grouping, Measure, Measured, Source, compute, compute_groups
-from app.insight.numbers import decimal, percent, ratio
-from app.insight.stays import Ints, Stays, different
+from app.insight.numbers import decimal, decimal_of_parts, percent, ratio
+from app.insight.stays import Ints, Stays, different_with_counts
 from app.insight.windows import Window, fortnights
 from app.refusals import Invalid
 
 NO_VARIANT = "none"
 MINIMUM_CLIENTS = 5
 """A group with fewer included clients shows no figure: the mean would tell about persons."""
-
-_MEASURED_INDICES = ("upc", "coc", "hi", "secon", "k", "mmci")
 
 
 def window_for(measure: Measure, month: Month | None, from_on: date | None) -> Window:
@@ -80,14 +79,14 @@ def measured_object(measured: Measured) -> dict[str, Any]:
                 "client_id": client.client_id,
                 "distinct_staff": client.indices.distinct_staff,
                 "visits": client.indices.meetings,
-                "upc": decimal(client.indices.upc),
-                "coc_bice_boxerman": decimal(client.indices.coc),
-                "hi": decimal(client.indices.hi),
-                "secon": decimal(client.indices.secon),
-                "k": decimal(client.indices.k),
-                "mmci": decimal(client.indices.mmci),
+                "upc": decimal_of_parts(*client.indices.parts("upc")),
+                "coc_bice_boxerman": decimal_of_parts(*client.indices.parts("coc")),
+                "hi": decimal_of_parts(*client.indices.parts("hi")),
+                "secon": decimal_of_parts(*client.indices.parts("secon")),
+                "k": decimal_of_parts(*client.indices.parts("k")),
+                "mmci": decimal_of_parts(*client.indices.parts("mmci")),
                 "visit_entropy_bits": decimal(client.indices.entropy_bits),
-                "contact_share": decimal(client.contact_share),
+                "contact_share": decimal_of_parts(*client.contact_minutes),
             }
             for client in measured.clients
         ],
@@ -147,7 +146,10 @@ def by_code(codes: str, stays: Stays) -> dict[str, Ints]:
     """Rows per unit or provider (`codes` is the column's name)."""
     column: Ints = getattr(stays, codes)
     names: Sequence[str] = getattr(stays, f"{codes}s")
-    return {names[code]: np.flatnonzero(column == code) for code in different(column).tolist()}
+    order = np.argsort(column, kind="stable")
+    present, sizes = different_with_counts(column)
+    parts = np.split(order, np.cumsum(sizes)[:-1]) if len(present) else []
+    return {names[code]: rows for code, rows in zip(present.tolist(), parts, strict=True)}
 
 
 def by_label(codes: str, labels: Mapping[str, str], stays: Stays) -> dict[str, Ints]:
@@ -163,7 +165,7 @@ def by_label(codes: str, labels: Mapping[str, str], stays: Stays) -> dict[str, I
 
 def _figures(measured: Measured) -> dict[str, Any]:
     # the distinct count alone does not see concentration: always shown together (DOMAIN.md 6)
-    means = {f"mean_{name}": decimal(measured.mean_index(name)) for name in _MEASURED_INDICES}
+    means = {f"mean_{name}": decimal(measured.mean_index(name)) for name in EXACT_INDICES}
     return {
         "mean": decimal(measured.mean),
         "median": decimal(measured.median),

@@ -227,13 +227,13 @@ def _resolved(connection: Connection, month: Month, unit_of: Mapping[str, str], 
 _PLANNED_STARTS = """
     SELECT hashtextextended(visits.unit_id, 0), hashtextextended(visits.provider_id, 0),
            hashtextextended(visits.client_id, 0),
-           (extract(epoch FROM p.start_at) * 1000000)::bigint, (extract(epoch FROM visits.start_at) * 1000000)::bigint
+           p.start_at, visits.start_at
     FROM visits JOIN planned_visits p ON p.planned_id = visits.planned_id AND p.provider_id = visits.provider_id
     WHERE visits.month_on = %(first)s AND visits.planned_id <> '' AND visits.start_at IS NOT NULL
       AND visits.status <> 'cancelled'
       AND visits.role = 'carer' AND visits.service = ANY(%(classes)s)
       AND NOT EXISTS (SELECT 1 FROM planned_visits newer WHERE newer.planned_id = p.planned_id
-                      AND newer.provider_id = p.provider_id AND newer.version > p.version)"""
+                      AND newer.version > 1 AND newer.provider_id = p.provider_id AND newer.version > p.version)"""
 
 
 def _planned_starts(connection: Connection, month: Month, scope: Scope) -> PlannedStarts:

@@ -13,16 +13,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import log2
+from typing import Literal, get_args
 
 import numpy as np
 
 from app.insight.meetings import Meetings
+from app.insight.numbers import ratio
 from app.insight.stays import Flags, Ints, different, different_with_counts
+
+ExactIndex = Literal["upc", "coc", "hi", "secon", "k", "mmci"]
+EXACT_INDICES: tuple[ExactIndex, ...] = get_args(ExactIndex)
 
 
 @dataclass(frozen=True, slots=True)
 class Indices:
-    """What one client's meetings amount to, as whole numbers; the indices are properties, exact fractions."""
+    """What one client's meetings amount to, as whole numbers; the indices follow from them exactly."""
 
     meetings: int
     distinct_staff: int
@@ -38,34 +43,29 @@ class Indices:
     entropy_sum: float
     """Sum of n_i log2 n_i."""
 
-    @property
-    def upc(self) -> Fraction | None:
-        return Fraction(self.most_with_one, self.meetings) if self.meetings else None
+    def parts(self, name: ExactIndex) -> tuple[int, int]:
+        """The index as (part, whole), not shortened; whole is 0 where the index is undefined.
 
-    @property
-    def coc(self) -> Fraction | None:
-        """Bice-Boxerman, as pairs of meetings."""
-        pairs = self.meetings * (self.meetings - 1) // 2
-        return Fraction(self.pairs_sharing, pairs) if pairs else None
+        A city has 100,000 of them, and a sum or a decimal of whole numbers is cheaper than one of fractions.
+        """
+        n, meetings, distinct = self.person_meetings, self.meetings, self.distinct_staff
+        match name:
+            case "upc":
+                return self.most_with_one, meetings
+            case "coc":  # Bice-Boxerman, as pairs of meetings
+                return self.pairs_sharing, meetings * (meetings - 1) // 2
+            case "hi":
+                return self.squares, n * n
+            case "secon":
+                return self.consecutive_sharing, max(meetings - 1, 0)
+            case "k":
+                return n - distinct, max(n - 1, 0)
+            case "mmci":
+                return 10 * n + 1 - 10 * distinct, 10 * n - 9 if n > 1 else 0
 
-    @property
-    def secon(self) -> Fraction | None:
-        return Fraction(self.consecutive_sharing, self.meetings - 1) if self.meetings > 1 else None
-
-    @property
-    def hi(self) -> Fraction | None:
-        n = self.person_meetings
-        return Fraction(self.squares, n * n) if n else None
-
-    @property
-    def k(self) -> Fraction | None:
-        n = self.person_meetings
-        return Fraction(n - self.distinct_staff, n - 1) if n > 1 else None
-
-    @property
-    def mmci(self) -> Fraction | None:
-        n = self.person_meetings
-        return Fraction(10 * n + 1 - 10 * self.distinct_staff, 10 * n - 9) if n > 1 else None
+    def exact(self, name: ExactIndex) -> Fraction | None:
+        """The index as a fraction; None where undefined."""
+        return ratio(*self.parts(name))
 
     @property
     def entropy_bits(self) -> float | None:

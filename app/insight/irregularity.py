@@ -7,16 +7,14 @@ payment, not control of working time: what concerns a person shows as a case num
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
 from app.core.ids import finding_id
-from app.core.localtime import local_date
 from app.core.month import Month
-from app.facts import Absence, Correction, DeclineOutcome, Employment, Finding, PlannedVisit, Visit
+from app.facts import Employment, Finding
 
 About = Literal["tag", "device", "provider", "staff"]
 
@@ -24,16 +22,85 @@ SIGNIFICANT = Fraction(1, 1000)
 """A chance result in one of a thousand months, divided by how many were tested at once (Bonferroni)."""
 
 
+MANY_PERSONS = 3
+"""So many who tap on one phone within a day are too many."""
+READS = 10
+"""A tag is judged by who reads it from so many readings on."""
+
+
 @dataclass(frozen=True, slots=True)
-class TapSeen:
-    """A tap as these rules see it: whose phone, which tag, who."""
+class StaffMonth:
+    """What one staff_id did for one provider in the month: how many visits, and which have a property."""
+
+    provider_id: str
+    staff_id: str
+    visits: int
+    planned: int = 0
+    """Of them matched to a plan that starts in the month."""
+    planned_complete: int = 0
+    """Of those with both ends."""
+    as_planned: tuple[str, ...] = ()
+    """Of those the visit_ids that begin and end at the planned minute."""
+    stated: tuple[str, ...] = ()
+    """visit_ids stated or corrected by hand."""
+    overlapping: tuple[str, ...] = ()
+    """visit_ids with the finding `overlap`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A visit with the property a rule looks for."""
+
+    provider_id: str
+    visit_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeclinedVisit:
+    """A compensated decline, and the first unplanned visit after it on its day (empty: none)."""
+
+    provider_id: str
+    linked: bool
+    """Whether made-up time is linked to it."""
+    redone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedVisit:
+    """A correction of times of a planned visit, and whether it states the planned minutes."""
+
+    provider_id: str
+    visit_id: str
+    to_plan: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMonth:
+    """A device's taps; for one that is not meant to be shared also its days, and those with many persons."""
 
     device_id: str
-    tag_uid: str
-    staff_id: str
-    client_id: str
     provider_id: str
-    at: datetime
+    taps: int
+    days: int = 0
+    crowded_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LoneTag:
+    """A tag only one person reads, though others read the client's other tags."""
+
+    tag_uid: str
+    provider_id: str
+    reads: int
+
+
+@dataclass(frozen=True, slots=True)
+class LatePerson:
+    """Taps after the last day of a staff_id's last employment."""
+
+    staff_id: str
+    provider_id: str
+    taps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +119,22 @@ class Scene:
     """One month of the municipality, for the rules."""
 
     month: Month
-    visits: Sequence[Visit] = ()
-    plans: Mapping[str, PlannedVisit] = field(default_factory=dict)
-    taps: Sequence[TapSeen] = ()
+    staff_months: Sequence[StaffMonth] = ()
+    merged: Sequence[Hit] = ()
+    """Planned visits that span another plan of that day which no visit took."""
+    in_absence: Sequence[Hit] = ()
+    """Visits on days when the client was away."""
+    declines: Sequence[DeclinedVisit] = ()
+    corrections: Sequence[CorrectedVisit] = ()
+    devices: Sequence[DeviceMonth] = ()
+    lone_tags: Sequence[LoneTag] = ()
+    late: Sequence[LatePerson] = ()
     findings: Sequence[Finding] = ()
+    """About moves and tag counters."""
     accounts: Sequence[AccountSeen] = ()
-    declines: Sequence[DeclineOutcome] = ()
-    corrections: Sequence[tuple[Correction, str]] = ()
-    """set_times corrections with the visit_id they concern."""
-    absences: Sequence[Absence] = ()
     employments: Sequence[Employment] = ()
     worked_staff: frozenset[str] = frozenset()
     """staff_ids with worked hours in the month."""
-    shared_devices: frozenset[str] = frozenset()
-    """Readers and phones known to be shared."""
-
-    def absent_on(self) -> dict[str, list[Absence]]:
-        by_client: dict[str, list[Absence]] = defaultdict(list)
-        for absence in self.absences:
-            by_client[absence.client_id].append(absence)
-        return by_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,29 +209,26 @@ def _so_many_or_more(hits: int, of: int, usual: Fraction) -> float:
     return float(binomtest(hits, of, float(usual), alternative="greater").pvalue)
 
 
-def shares_of(
-    visits: Iterable[Visit], hit: Iterable[str], by: Literal["provider_id", "staff_id"] = "provider_id"
+def shares_of(scene: Scene, hits: Callable[[StaffMonth], Iterable[str]]) -> list[Share]:
+    """Per provider: which of its visits are hits."""
+    return shares_of_hits(scene, [Hit(row.provider_id, visit) for row in scene.staff_months for visit in hits(row)])
+
+
+def shares_of_hits(
+    scene: Scene, hits: Iterable[Hit], of: Callable[[StaffMonth], int] = lambda row: row.visits
 ) -> list[Share]:
-    """Per provider or staff_id: how many of the visits are among the hits."""
-    hits = set(hit)
-    of: Counter[str] = Counter()
+    """Per provider: these hits of its visits (of those `of` counts)."""
+    total: Counter[str] = Counter()
     named: dict[str, list[str]] = defaultdict(list)
-    provider: dict[str, str] = {}
-    for visit in visits:
-        name = getattr(visit, by)
-        of[name] += 1
-        provider[name] = visit.provider_id
-        if visit.visit_id in hits:
-            named[name].append(visit.visit_id)
-    return [Share(name, provider[name], len(named[name]), of[name], tuple(sorted(named[name]))) for name in sorted(of)]
-
-
-def local_days(visits: Iterable[Visit]) -> dict[tuple[str, str, date], list[Visit]]:
-    """Visits by client, provider and local day, in order of time."""
-    by_day: dict[tuple[str, str, date], list[Visit]] = defaultdict(list)
-    for visit in sorted(visits, key=lambda visit: visit.at):
-        by_day[visit.client_id, visit.provider_id, local_date(visit.at)].append(visit)
-    return by_day
+    for row in scene.staff_months:
+        total[row.provider_id] += of(row)
+    for hit in hits:
+        named[hit.provider_id].append(hit.visit_id)
+    return [
+        Share(name, name, len(named[name]), total[name], tuple(sorted(named[name])))
+        for name in sorted(total)
+        if total[name]
+    ]
 
 
 def plain_object(found: Irregularity, scene: Scene, texts: Mapping[str, Any], *, opened: bool) -> dict[str, Any]:

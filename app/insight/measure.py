@@ -16,9 +16,9 @@ import numpy as np
 
 from app.facts import Absence
 from app.insight.contacts import ContactPerson, contact_minutes
-from app.insight.indices import Indices, indices_by_client
+from app.insight.indices import ExactIndex, Indices, indices_by_client
 from app.insight.meetings import Meetings, meetings_of
-from app.insight.numbers import mean_of, median_of, ratio
+from app.insight.numbers import mean_of, mean_of_parts, median_of, ratio
 from app.insight.stays import Flags, Ints, Stays, different
 from app.insight.windows import Window
 from app.policies import PolicyBook
@@ -111,7 +111,12 @@ class ClientMeasured:
 
     client_id: str
     indices: Indices
-    contact_share: Fraction | None
+    contact_minutes: tuple[int, int]
+    """(Minutes with the contact, all minutes); the latter 0 where the share is undefined."""
+
+    @property
+    def contact_share(self) -> Fraction | None:
+        return ratio(*self.contact_minutes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +154,9 @@ class Measured:
         over = sum(1 for client in self.clients if client.indices.distinct_staff > MANY)
         return ratio(over, len(self.clients))
 
-    def mean_index(self, name: str) -> Fraction | None:
-        """Mean of an exact index (`upc`, `coc`, ...) over the clients for whom it is defined."""
-        values = [getattr(client.indices, name) for client in self.clients]
-        return mean_of([value for value in values if value is not None])
+    def mean_index(self, name: ExactIndex) -> Fraction | None:
+        """Mean of an index over the clients for whom it is defined."""
+        return mean_of_parts(client.indices.parts(name) for client in self.clients)
 
 
 def compute(
@@ -177,7 +181,7 @@ def compute(
     return Measured(
         measure, variants, window,
         tuple(
-            ClientMeasured(client_id, indices[client_id], ratio(*contact[client_id]) if client_id in contact else None)
+            ClientMeasured(client_id, indices[client_id], contact.get(client_id, (0, 0)))
             for client_id in sorted(indices.keys() - excluded.keys())
         ),
         tuple(sorted(excluded.items())),
@@ -195,7 +199,7 @@ def compute_groups(
     """The measure for each group of visits; a client of two groups is measured in each by its own visits."""
     every = source.stays(window)
     return {
-        name: compute(measure, source, window, variants, stays=every.only(rows))
+        name: compute(measure, source, window, variants, stays=every.only(rows).compact())
         for name, rows in sorted(grouping(every).items())
     }
 
@@ -203,7 +207,8 @@ def compute_groups(
 def _quality(counted: Stays, excluded: Iterable[str], unknown_taps: int) -> DataQuality:
     left_out = set(excluded)
     included = np.array([name not in left_out for name in counted.clients], dtype=np.bool_)
-    kept = counted.only(included[counted.client]) if len(counted) else counted
-    return DataQuality(
-        len(kept), int(kept.manual.sum()), int(kept.corrected.sum()), int(kept.incomplete.sum()), unknown_taps
+    kept = included[counted.client] if len(counted) else counted.manual
+    manual, corrected, incomplete = (
+        int(np.count_nonzero(kept & flags)) for flags in (counted.manual, counted.corrected, counted.incomplete)
     )
+    return DataQuality(int(np.count_nonzero(kept)), manual, corrected, incomplete, unknown_taps)

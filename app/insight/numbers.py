@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 _TEN_DIGITS = 10**10
@@ -16,6 +17,20 @@ def ratio(part: int | Fraction, whole: int | Fraction) -> Fraction | None:
 def mean_of(values: Sequence[int | Fraction]) -> Fraction | None:
     """The arithmetic mean; None of nothing."""
     return Fraction(sum(values)) / len(values) if values else None
+
+
+def mean_of_parts(parts: Iterable[tuple[int, int]]) -> Fraction | None:
+    """The exact mean of (part, whole) shares, those with whole 0 left out; None of nothing.
+
+    Parts of one whole are added first: a city's clients share some hundred wholes.
+    """
+    by_whole: dict[int, int] = defaultdict(int)
+    count = 0
+    for part, whole in parts:
+        if whole:
+            by_whole[whole] += part
+            count += 1
+    return sum((Fraction(part, whole) for whole, part in by_whole.items()), Fraction(0)) / count if count else None
 
 
 def median_of(values: Sequence[int | Fraction]) -> Fraction | None:
@@ -36,6 +51,11 @@ def decimal(value: Fraction | int | float | None, digits: int = 10) -> float | N
         return round(value, digits)
     scale = _TEN_DIGITS if digits == 10 else 10**digits
     return _half_even(value.numerator * scale, value.denominator) / scale
+
+
+def decimal_of_parts(part: int, whole: int) -> float | None:
+    """`decimal(ratio(part, whole))`, without the fraction in between."""
+    return _half_even(part * _TEN_DIGITS, whole) / _TEN_DIGITS if whole else None
 
 
 def percent(value: Fraction | None, digits: int = 10) -> float | None:

@@ -7,7 +7,7 @@ held and unpaid ones too; cancelled ones not. Persons are counted, not accounts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -89,6 +89,17 @@ class Stays:
             self.manual[keep], self.corrected[keep], self.incomplete[keep], self.accepted[keep],
         )  # fmt: skip
 
+    def compact(self) -> Stays:
+        """The same rows with only the names that occur in them: what is asked of a group costs what the group has."""
+        client, clients = _occurring(self.client, self.clients)
+        person, persons = _occurring(self.person, self.persons)
+        unit, units = _occurring(self.unit, self.units)
+        provider, providers = _occurring(self.provider, self.providers)
+        return replace(
+            self, clients=clients, persons=persons, units=units, providers=providers,
+            client=client, person=person, unit=unit, provider=provider,
+        )  # fmt: skip
+
     @classmethod
     def of_visits(cls, visits: Iterable[Visit]) -> Stays:
         """The counted ones of any visits."""
@@ -107,6 +118,11 @@ class Stays:
             np.array([visit.status == "incomplete" for visit in counted], dtype=np.bool_),
             np.array([visit.accepted for visit in counted], dtype=np.bool_),
         )  # fmt: skip
+
+
+def _occurring(column: Ints, names: Sequence[str]) -> tuple[Ints, list[str]]:
+    present = different(column)
+    return np.searchsorted(present, column), [names[place] for place in present.tolist()]
 
 
 def _coded(names: Sequence[str]) -> tuple[Ints, list[str]]:

@@ -21,7 +21,7 @@ from app.insight.contacts import ContactPerson
 from app.insight.scope import EVERYTHING, Scope, as_text
 from app.insight.stays import COUNTED_CLASSES, Stays, microseconds
 from app.insight.windows import Window
-from app.registry.tables import absences, clients, contacts, employments, orders, providers
+from app.registry.tables import absences, clients, orders, providers
 from app.visits.tables import visits
 
 _CHOSEN = """
@@ -30,11 +30,10 @@ _CHOSEN = """
       AND role = 'carer' AND service = ANY(%(classes)s) AND status IN ('complete', 'incomplete', 'declined')"""
 _STAYS = f"""
     SELECT hashtextextended(client_id, 0), hashtextextended(person, 0), hashtextextended(unit_id, 0),
-           hashtextextended(provider_id, 0), (extract(epoch FROM at) * 1000000)::bigint,
-           (extract(epoch FROM coalesce(end_at, at)) * 1000000)::bigint, minutes::bigint,
-           ((source = 'manual')::int + 2 * (source = 'corrected')::int + 4 * (status = 'incomplete')::int
-            + 8 * accepted::int)::bigint
-    {_CHOSEN}"""  # noqa: S608 -- constants of this module
+           hashtextextended(provider_id, 0), at, coalesce(end_at, at),
+           minutes * 16::bigint + (source = 'manual')::int + 2 * (source = 'corrected')::int
+           + 4 * (status = 'incomplete')::int + 8 * accepted::int
+    {_CHOSEN}"""
 EVERY_CLASS = (*COUNTED_CLASSES, "meal", "alarm")
 """Classes for which somebody is at the client's home."""
 
@@ -52,9 +51,13 @@ class DatabaseSource:
     _born: dict[str, date | None] | None = field(default=None, init=False)
     _unknown: dict[Window, int] = field(default_factory=dict, init=False)
     _away: dict[Window, list[Absence]] = field(default_factory=dict, init=False)
+    _stays: tuple[Window, Stays] | None = field(default=None, init=False)
 
     def stays(self, window: Window) -> Stays:
-        return load_stays(self.connection, window, scope=self.scope)
+        if self._stays is None or self._stays[0] != window:
+            self._stays = None  # one month in memory, not two
+            self._stays = (window, load_stays(self.connection, window, scope=self.scope))
+        return self._stays[1]
 
     def ordered_clients(self, window: Window) -> Iterable[str]:
         query = select(orders.c.client_id).where(_valid_in(orders.c, window), *self.scope.orders()).distinct()
@@ -118,9 +121,7 @@ def load_stays(
         "to": instant_of(window.to_on + timedelta(days=1)),
         "classes": list(classes),
     }
-    client, person, unit, provider, start_us, end_us, minutes, flags = read_numbers(
-        connection, _STAYS + seen, values, 8
-    )
+    client, person, unit, provider, start_us, end_us, packed = read_numbers(connection, _STAYS + seen, values, 7)
     named = partial(_named_by_visits, connection, seen, values)
     coded = [
         code(numbers, registered_names(connection, column), partial(named, column))
@@ -129,7 +130,7 @@ def load_stays(
     (client, clients_), (person, persons), (unit, units), (provider, providers_) = coded
     return Stays(
         clients_, persons, units, providers_, client, person, unit, provider,
-        start_us, end_us, minutes, (flags & 1) > 0, (flags & 2) > 0, (flags & 4) > 0, (flags & 8) > 0,
+        start_us, end_us, packed >> 4, (packed & 1) > 0, (packed & 2) > 0, (packed & 4) > 0, (packed & 8) > 0,
     )  # fmt: skip
 
 
@@ -145,7 +146,7 @@ _REGISTERED = {
 def registered_names(connection: Connection, column: str) -> list[tuple[int, str]]:
     """(hash, name) of everything the registry knows."""
     query = text(f"SELECT hashtextextended(name, 0), name FROM ({_REGISTERED[column]}) AS known")  # noqa: S608 -- above
-    return [(number, name) for number, name in connection.execute(query)]
+    return [(number, name) for number, name in connection.execute(query).all()]
 
 
 def _named_by_visits(
@@ -157,14 +158,18 @@ def _named_by_visits(
     return [(number, name) for number, name in cursor.fetchall()]
 
 
+_CONTACTS = text("""
+    WITH latest AS (SELECT DISTINCT ON (staff_id) staff_id, person_key FROM employments
+                    ORDER BY staff_id, valid_from DESC)
+    SELECT c.client_id, c.provider_id,
+           CASE WHEN latest.person_key <> '' THEN 'person:' || latest.person_key ELSE 'staff:' || c.staff_id END,
+           c.valid_from, c.valid_to
+    FROM contacts c LEFT JOIN latest USING (staff_id) WHERE c.kind = 'contact'""")
+
+
 def _contact_persons(connection: Connection) -> Iterable[ContactPerson]:
     """Contacts of kind `contact` as persons: whoever the staff_id was last."""
-    staff: dict[str, str] = {}
-    for row in connection.execute(select(employments).order_by(employments.c.staff_id, employments.c.valid_from)):
-        staff[row.staff_id] = f"person:{row.person_key}" if row.person_key else f"staff:{row.staff_id}"
-    for row in connection.execute(select(contacts).where(contacts.c.kind == "contact")):
-        person = staff.get(row.staff_id, f"staff:{row.staff_id}")
-        yield ContactPerson(row.client_id, row.provider_id, person, row.valid_from, row.valid_to)
+    return [ContactPerson(*row) for row in connection.execute(_CONTACTS).all()]
 
 
 def load_districts(connection: Connection, window: Window) -> dict[str, str]:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 from app.core.localtime import instant_of
 from app.core.month import Month
 from app.facts import Absence, Employment, Finding, PlannedVisit, Visit
-from app.insight.irregularity import AccountSeen, Scene, TapSeen
+from app.insight.irregularity import AccountSeen, Scene
+from tests.insight.scenes import TapSeen, scene_of
 from tests.insight.world import visit
 
 MONTH = Month(2026, 10)
@@ -51,9 +52,9 @@ class Town:
             for p in range(PROVIDERS)
             for s in range(STAFF)
         ]
-        return Scene(
-            MONTH, list(self.visits.values()), self.plans, self.taps, self.findings, self.accounts,
-            absences=self.absences, employments=employments,
+        return scene_of(
+            MONTH, list(self.visits.values()), plans=self.plans, taps=self.taps, findings=self.findings,
+            accounts=self.accounts, absences=self.absences, employments=employments,
         )  # fmt: skip
 
     def tap(self, made: Visit, device: str, tag: str) -> None:

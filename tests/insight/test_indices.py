@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.insight.indices import Indices, indices_of
+from app.insight.indices import EXACT_INDICES, ExactIndex, Indices, indices_of
 
 VECTORS: dict[str, Any] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "continuity.json").read_text(encoding="utf-8")
@@ -34,15 +34,19 @@ def test_index_vectors_hold_exactly(vector: dict[str, Any]) -> None:
         assert all(value is None for value in expected.values())
         return
     assert (indices.meetings, indices.distinct_staff) == (vector["N"], vector["M_different_staff"])
-    named = {"UPC": "upc", "HI": "hi", "COC": "coc", "SECON": "secon", "K": "k", "MMCI": "mmci"}
+    named: dict[str, ExactIndex] = {"UPC": "upc", "HI": "hi", "COC": "coc", "SECON": "secon", "K": "k", "MMCI": "mmci"}
     for name, attribute in named.items():
-        assert getattr(indices, attribute) == _fraction(expected[name]), name
+        assert indices.exact(attribute) == _fraction(expected[name]), name
     assert indices.entropy_bits == pytest.approx(expected["VE_bits"], abs=1e-9)
 
 
 @pytest.mark.parametrize("vector", VECTORS["aggregation_vectors"], ids=lambda v: str(v["name"]))
 def test_aggregation_vectors_hold_exactly(vector: dict[str, Any]) -> None:
-    cocs = [found.coc for visits in vector["clients"] if (found := indices_of([[who] for who in visits])) is not None]
+    cocs = [
+        found.exact("coc")
+        for visits in vector["clients"]
+        if (found := indices_of([[who] for who in visits])) is not None
+    ]
     assert sum((coc for coc in cocs if coc is not None), Fraction(0)) / len(cocs) == _fraction(
         vector["expected"]["mean_COC"]
     )
@@ -55,16 +59,20 @@ def test_double_staffing_vectors_hold_exactly(vector: dict[str, Any]) -> None:
     assert indices is not None
     assert (indices.meetings, indices.person_meetings) == (expected["visits"], expected["contacts"])
     assert indices.distinct_staff == expected["distinct_staff"]
-    assert indices.upc == _fraction(expected["UPC_visit_share"])
-    assert indices.coc == _fraction(expected["visitpair_COC_any_shared"])
-    assert indices.secon == _fraction(expected["SECON_any_shared"])
+    assert indices.exact("upc") == _fraction(expected["UPC_visit_share"])
+    assert indices.exact("coc") == _fraction(expected["visitpair_COC_any_shared"])
+    assert indices.exact("secon") == _fraction(expected["SECON_any_shared"])
 
 
 def test_one_meeting_with_two_persons_has_k_but_no_coc() -> None:
     indices = indices_of([["A", "B"]])
     assert indices is not None
-    assert (indices.upc, indices.coc, indices.secon) == (Fraction(1), None, None)
-    assert (indices.hi, indices.k, indices.mmci) == (Fraction(1, 2), Fraction(0), Fraction(1, 11))
+    assert (indices.exact("upc"), indices.exact("coc"), indices.exact("secon")) == (Fraction(1), None, None)
+    assert (indices.exact("hi"), indices.exact("k"), indices.exact("mmci")) == (
+        Fraction(1, 2),
+        Fraction(0),
+        Fraction(1, 11),
+    )
 
 
 def _pair_by_pair(meetings: list[list[str]]) -> Indices:
@@ -84,6 +92,6 @@ def _pair_by_pair(meetings: list[list[str]]) -> Indices:
 def test_any_sequence_equals_counting_pair_by_pair(meetings: list[list[str]]) -> None:
     found, expected = indices_of(meetings), _pair_by_pair(meetings)
     assert found is not None
-    for name in ("upc", "coc", "secon", "hi", "k", "mmci"):
-        assert getattr(found, name) == getattr(expected, name), name
+    for name in EXACT_INDICES:
+        assert found.exact(name) == expected.exact(name), name
     assert found.entropy_bits == pytest.approx(expected.entropy_bits, abs=1e-9)

@@ -11,6 +11,7 @@ from app.insight.irregularities import RULES, irregularities, irregularities_obj
 from app.insight.irregularity import Scene, Share, unusual
 from app.policies import PolicyBook
 from tests.insight.frauds import MONTH, honest_town, planted_town
+from tests.insight.scenes import scene_of
 from tests.insight.world import visit
 
 POLICY = PolicyBook.built_in().on(date(2026, 10, 1))
@@ -76,7 +77,7 @@ def test_one_who_does_it_does_not_hide_another() -> None:
 def test_manual_visits_up_to_the_floor_are_nobodys_business() -> None:
     def scene(manual: int) -> Scene:
         made = [visit(f"c{n}", "a", "08:00", "08:30", source="manual" if n < manual else "taps") for n in range(100)]
-        return Scene(MONTH, made)
+        return scene_of(MONTH, made)
 
     assert irregularities(scene(20), POLICY) == []
     assert [row.rule for row in irregularities(scene(21), POLICY)] == ["manual_share"]
