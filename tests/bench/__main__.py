@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.bench import agent, growth, import_derive, ingest, limits, long_memory, peers, reads, startup
+from tests.bench import agent, growth, import_derive, ingest, insight, limits, long_memory, peers, reads, startup
 from tests.bench.figures import Figure, as_json, as_table
 from tests.bench.machine import commit, describe
 from tests.bench.world import FULL, QUICK, Sizes, World
@@ -25,6 +25,7 @@ GROUPS: dict[str, Callable[[World], Iterator[Figure]]] = {
     "growth": growth.measure,
     "reads": reads.measure,
     "long_memory": long_memory.measure,
+    "insight": insight.measure,
 }
 
 

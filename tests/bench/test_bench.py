@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.bench import __main__ as bench
+from tests.bench import insight
 from tests.bench.figures import Figure, as_json, as_table
 from tests.bench.world import MINIATURE
 
@@ -38,6 +39,15 @@ def test_a_little_town_grows_by_months_and_is_read_rebuilt_and_tapped_in(capsys:
         "history_factor",
     ):  # fmt: skip
         assert name in figures
+
+
+@pytest.mark.slow  # ten commands, each with the start of its database
+def test_every_figure_of_insight_is_measured_in_a_little_town(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["--json", "--only", "insight"], MINIATURE) == 0
+    figures = json.loads(capsys.readouterr().out.rstrip("\n").rpartition("\n")[2])
+    assert {name.removesuffix("_wall") for name in figures if name.endswith("_wall")} == set(insight.MEASURES)
+    assert all(figure["value"] > 0 for figure in figures.values())
+    assert figures["insight_stockholm_month_wall"]["target"] == 5.0
 
 
 def test_a_figure_beyond_its_target_is_said_to_miss_it() -> None:
