@@ -24,7 +24,8 @@ filters compile to, are cached up to a bound (`query_cache_size`)."""
 REPEATED = 3
 """So many rounds of the long form are the same as those before them: nothing is new, so nothing more is cached."""
 MOST_LEAKED_KIB = 3 * 1024
-"""What they may add all the same: less than 1.5 KiB a request."""
+"""What the least of them may hold above the least of those before: less than 1.5 KiB a request. (The least, because a
+round that happens to end in the middle of a garbage collection shows a few MiB more, and the next one does not.)"""
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_no_bad_input_breaks_the_server_or_gets_in(
     assert not wrong, "\n".join(wrong)
     assert memory[-1] - memory[0] < MOST_GROWTH_KIB, memory
     if rounds == LONG[0]:
-        assert memory[-1] - memory[-1 - REPEATED] < MOST_LEAKED_KIB, memory
+        assert min(memory[-REPEATED:]) - min(memory[-2 * REPEATED : -REPEATED]) < MOST_LEAKED_KIB, memory
         assert asked >= 20_000
     assert asked >= 350
 
