@@ -117,7 +117,9 @@ def _serve(pipe: Connection, url: URL, settings: Settings, passwordless: bool) -
             return
         try:
             if told:
+                work = common = None  # before the next: two at once are too much memory
                 gc.unfreeze()
+                gc.collect()
                 work, common = pickle.loads(told)  # noqa: S301 -- from the process that started this one
                 gc.collect()
                 gc.freeze()
