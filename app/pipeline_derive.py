@@ -30,6 +30,7 @@ from app.months import flow as months_flow
 from app.months.flow import CLIENTS_AT_ONCE, Kind
 from app.months.loading import Key
 from app.months.tables import month_accounts
+from app.registry.store import DirectoryReader
 from app.registry.tables import devices
 from app.visits import queue
 from app.visits.device_flow import rebuild_devices
@@ -53,7 +54,10 @@ _LOCK = text(f"SELECT pg_advisory_xact_lock({_LOCK_NAME})")
 _TRY_LOCK = text(f"SELECT pg_try_advisory_xact_lock({_LOCK_NAME})")
 _LOCK_SESSION = text(f"SELECT pg_advisory_lock({_LOCK_NAME})")
 _UNLOCK_SESSION = text(f"SELECT pg_advisory_unlock({_LOCK_NAME})")
-_AT_ONCE = 200
+_NO_LIMITS = text(
+    "SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)"
+)
+_AT_ONCE = 500
 _OTHER, _EVERYTHING = -1, -2
 MANY_TAPS = 5000
 """Up to so many new taps what they touch is derived, however little is stored besides."""
@@ -128,11 +132,10 @@ def _drain_singly(database: Database, now: datetime) -> int:
 
 def _derive(connection: Connection, waiting: Sequence[queue.Waiting], now: datetime) -> None:
     """Derive changes with what follows, however long it takes."""
-    connection.execute(text("SET LOCAL statement_timeout = 0"))
-    connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+    connection.execute(_NO_LIMITS)
     queue.remove(connection, waiting)
     derived = derive(connection, [one.change for one in waiting], now)
-    follow(connection, derived.accounts, now)
+    follow(connection, derived.accounts, now, derived.registry)
 
 
 def _try_lock(connection: Connection) -> bool:
@@ -178,10 +181,15 @@ def lock(connection: Connection) -> None:
     connection.execute(_LOCK, _LOCK_KEY)
 
 
-def follow(connection: Connection, spans: set[AccountSpan], now: datetime) -> list[tuple[Kind, MonthAccount]]:
-    """Accounts and provisional lines that may differ after a derivation, in its transaction; which accounts did."""
+def follow(
+    connection: Connection, spans: set[AccountSpan], now: datetime, registry: DirectoryReader | None = None
+) -> list[tuple[Kind, MonthAccount]]:
+    """Accounts and provisional lines that may differ after a derivation, in its transaction; which accounts did.
+
+    `registry`: as the derivation has read it.
+    """
     altered: list[tuple[Kind, MonthAccount]] = []
-    for computed in months_flow.refresh(connection, spans, now):
+    for computed in months_flow.refresh(connection, spans, now, registry or DirectoryReader(connection)):
         corrected = write_lines(connection, computed, now)
         months_flow.shut_again(connection, computed, corrected)
         altered += computed.altered

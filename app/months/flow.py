@@ -29,7 +29,7 @@ from app.months.rules.closing import adjusting_month, is_as_frozen
 from app.months.store import StoredAccount
 from app.months.tables import month_accounts
 from app.policies import PolicyBook
-from app.registry.store import load_policy_book
+from app.registry.store import DirectoryReader, load_policy_book
 from app.registry.tables import orders
 from app.visits.draft import AccountSpan
 
@@ -48,18 +48,23 @@ class Computed:
     for."""
 
 
-def refresh(connection: Connection, spans: Collection[AccountSpan], now: datetime) -> Iterable[Computed]:
+def refresh(
+    connection: Connection, spans: Collection[AccountSpan], now: datetime, registry: DirectoryReader
+) -> Iterable[Computed]:
     """Compute the accounts the spans touch, and those after them that settle for them; append what has changed."""
     wanted: dict[Key, list[AccountSpan]] = defaultdict(list)
     for span in spans:
         if span.client_id and span.provider_id:
             wanted[span.client_id, span.provider_id].append(span)
     book = load_policy_book(connection)
-    for keys in parts_of(sorted(wanted)):
+    parts = list(parts_of(sorted(wanted)))
+    for keys in parts:
+        # What one reader was asked it reads again when it is asked for more: many parts have one each.
+        registry = registry if len(parts) == 1 else DirectoryReader(connection)
         active = active_months(connection, keys)
         links = made_up_links(connection, keys)
         months = {key: _touched(wanted[key], active.get(key, set()), links.get(key, ())) for key in keys}
-        yield _compute(connection, months, book, now)
+        yield _compute(connection, months, (book, registry), now)
 
 
 def _touched(spans: Collection[AccountSpan], active: set[Month], links: Collection[tuple[Month, date]]) -> set[Month]:
@@ -108,12 +113,12 @@ def complete_month(connection: Connection, month: Month, now: datetime) -> Itera
         return
     book = load_policy_book(connection)
     for part in parts_of(keys):
-        yield _compute(connection, {key: {month} for key in part}, book, now)
+        yield _compute(connection, {key: {month} for key in part}, (book, DirectoryReader(connection)), now)
 
 
 def compute_month(connection: Connection, month: Month, keys: Collection[Key]) -> Computed:
     """The chains of a month's accounts as known now, without storing anything."""
-    books = load_books(connection, keys, {month}, load_policy_book(connection))
+    books = load_books(connection, keys, {month}, load_policy_book(connection), DirectoryReader(connection))
     return Computed(books, tuple(chain_of(books, key, month) for key in keys))
 
 
@@ -131,15 +136,20 @@ def parts_of(keys: Sequence[Key]) -> Iterable[list[Key]]:
         yield part
 
 
-def _compute(connection: Connection, months: Mapping[Key, set[Month]], book: PolicyBook, now: datetime) -> Computed:
+def _compute(
+    connection: Connection,
+    months: Mapping[Key, set[Month]],
+    context: tuple[PolicyBook, DirectoryReader],
+    now: datetime,
+) -> Computed:
     every = {month for its in months.values() for month in its}
-    books = load_books(connection, months.keys(), every, book)
+    books = load_books(connection, months.keys(), every, *context)
     takes = adjusting_month(books.closed)
     reopened = {(key, month) for key, its in months.items() for month in its if month in books.closed}
     chains: list[Chain] = []
     if reopened:
         store.reopen(connection, reopened)
-        books = load_books(connection, months.keys(), every | ({takes} if takes else set()), book)
+        books = load_books(connection, months.keys(), every | ({takes} if takes else set()), *context)
     for key, its in months.items():
         opened = {month for month in its if month not in books.closed}
         if takes is not None and any((key, month) in reopened for month in its):

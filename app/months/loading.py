@@ -25,7 +25,7 @@ from app.months import store
 from app.months.rules.reporting_limit import ACCOUNT_CODES, month_account
 from app.months.tables import reopened_accounts
 from app.policies import PolicyBook
-from app.registry.store import load_directory, load_prices
+from app.registry.store import DirectoryReader, load_prices
 from app.visits.store import outcome_from_row
 from app.visits.tables import decline_outcomes, visits
 
@@ -104,13 +104,19 @@ class Books:
         return executed
 
 
-def load_books(connection: Connection, keys: Collection[Key], months: Collection[Month], book: PolicyBook) -> Books:
+def load_books(
+    connection: Connection,
+    keys: Collection[Key],
+    months: Collection[Month],
+    book: PolicyBook,
+    registry: DirectoryReader,
+) -> Books:
     """All that the accounts of these clients and providers in these months follow from."""
     clients = {client_id for client_id, _ in keys}
     books = Books(
         book=book,
         prices=PriceList(load_prices(connection)),
-        directory=load_directory(connection, clients=clients),
+        directory=registry.load(clients=clients),
         closed=closed_months(connection),
         history=store.load_closed(connection, clients),
         reopened=_reopened(connection, clients),

@@ -63,7 +63,7 @@ class Draft:
     def load_stretches(self, column: str, stretches: Sequence[tuple[str, datetime, datetime]]) -> None:
         """Take the stored visits whose `column` has one of the keys and any part of which lies in its stretch."""
         if stretches:
-            self._take(store.load_stretches(self.connection, column, stretches))
+            self._take(store.load_stretches(self.connection, column, stretches, self.stored.keys()))
 
     def load_reaching(
         self, points: Sequence[tuple[str, datetime]], far: timedelta, touch: timedelta, retry: timedelta

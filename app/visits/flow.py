@@ -24,7 +24,7 @@ from app.facts import Visit
 from app.findings import store as finding_store
 from app.findings.tables import findings
 from app.policies import PolicyBook
-from app.registry.store import load_policy_book
+from app.registry.store import DirectoryReader, load_policy_book
 from app.visits import store
 from app.visits.client_flow import settle_clients
 from app.visits.device_flow import derive_device
@@ -50,8 +50,9 @@ ProviderMonth = tuple[str, date]
 
 @dataclass(slots=True)
 class Derived:
-    """What a drain changed, for the stages above."""
+    """What a drain changed, for the stages above, and the registry as it has read it."""
 
+    registry: DirectoryReader
     accounts: set[AccountSpan] = field(default_factory=set)
     visits: int = 0
     findings: int = 0
@@ -74,7 +75,7 @@ def derive(connection: Connection, changes: Sequence[Change], now: datetime) -> 
     _judge(draft, [*draft.changed_visits(), *_with_changed_findings(draft), *_named(draft, work.visit_ids)], book)
     for device_id in sorted(work.device_ids):
         derive_device(connection, device_id, now)
-    derived = Derived(_accounts(draft, work))
+    derived = Derived(reader.registry, _accounts(draft, work))
     months = _provider_months(draft) | work.provider_months
     _write(draft, derived, now)
     _share(connection, months, book, derived, now)
@@ -215,10 +216,12 @@ def _share(
     if not months:
         return
     draft = Draft(connection)
-    marked = [month for month in months if _has_marks(connection, month)]
+    place = tuple_(visits.c.provider_id, visits.c.month_on)
+    found = select(visits.c.provider_id, visits.c.month_on).where(place.in_(months), visits.c.marks != []).distinct()
+    marked = [(row.provider_id, row.month_on) for row in connection.execute(found)]
     if not marked:
         return
-    draft.load(tuple_(visits.c.provider_id, visits.c.month_on).in_(marked), visits.c.marks != [])
+    draft.load(place.in_(marked), visits.c.marks != [])
     of_month: dict[ProviderMonth, list[Visit]] = defaultdict(list)
     for visit in draft.visits.values():
         of_month[visit.provider_id, store.month_on(visit)].append(visit)
@@ -229,13 +232,6 @@ def _share(
     _judge(draft, _with_changed_findings(draft), book)
     derived.accounts |= _accounts(draft, Work())
     _write(draft, derived, now)
-
-
-def _has_marks(connection: Connection, month: ProviderMonth) -> bool:
-    found = select(visits.c.visit_id).where(
-        visits.c.provider_id == month[0], visits.c.month_on == month[1], visits.c.marks != []
-    )
-    return connection.execute(found.limit(1)).first() is not None
 
 
 def resolve(connection: Connection, finding_ids: Sequence[str]) -> list[Change]:

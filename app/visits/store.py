@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -31,6 +32,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.core.localtime import local_date
 from app.db.rows import upsert
 from app.facts import DeclineOutcome, Share, TapRef, Visit
+from app.visits.rules.changed import new_visit
 from app.visits.tables import decline_outcomes, moved_visits, visits
 
 _INSTANT = DateTime(timezone=True)
@@ -97,38 +99,32 @@ def to_row(visit: Visit, paired_staff_id: str, now: datetime) -> dict[str, Any]:
     }
 
 
+_CELLS = attrgetter(
+    "visit_id", "manual_id", "client_id", "provider_id", "unit_id", "staff_id", "person", "role", "start_at", "end_at",
+    "status", "source", "grade", "service", "kom_device_id", "kom_seq", "kom_at", "gick_device_id", "gick_seq",
+    "gick_at", "planned_id", "decline_id", "replaced_by", "care_service", "share_position", "share_weights", "holds",
+    "findings", "open_until_at", "stated_service", "stated_status", "marks", "proposal",
+)  # fmt: skip
+
+
 def from_row(row: Row[Any]) -> Visit:
     """The visit of a row."""
-    return Visit(
-        visit_id=row.visit_id,
-        manual_id=row.manual_id,
-        client_id=row.client_id,
-        provider_id=row.provider_id,
-        unit_id=row.unit_id,
-        staff_id=row.staff_id,
-        person=row.person,
-        role=row.role,
-        start_at=row.start_at,
-        end_at=row.end_at,
-        status=row.status,
-        stated_status=row.stated_status,
-        source=row.source,
-        grade=row.grade,
-        service=row.service,
-        stated_service=row.stated_service,
-        kom=TapRef(row.kom_device_id, row.kom_seq, row.kom_at) if row.kom_device_id is not None else None,
-        gick=TapRef(row.gick_device_id, row.gick_seq, row.gick_at) if row.gick_device_id is not None else None,
-        planned_id=row.planned_id,
-        decline_id=row.decline_id,
-        replaced_by=row.replaced_by,
-        care_service=row.care_service,
-        share=Share(row.share_position, tuple(row.share_weights)) if row.share_weights else None,
-        holds=tuple(row.holds),
-        findings=tuple(row.findings),
-        open_until_at=row.open_until_at,
-        marks=tuple(row.marks),
-        proposal=tuple((name, value) for name, value in row.proposal),
-    )
+    (
+        visit_id, manual_id, client_id, provider_id, unit_id, staff_id, person, role, start_at, end_at,
+        status, source, grade, service, kom_device_id, kom_seq, kom_at, gick_device_id, gick_seq,
+        gick_at, planned_id, decline_id, replaced_by, care_service, position, weights, holds,
+        codes, open_until_at, stated_service, stated_status, marks, proposal,
+    ) = _CELLS(row)  # fmt: skip
+    return new_visit(
+        visit_id, manual_id, client_id, provider_id, unit_id, staff_id, person, role, start_at, end_at,
+        status, source, grade, service,
+        TapRef(kom_device_id, kom_seq, kom_at) if kom_device_id is not None else None,
+        TapRef(gick_device_id, gick_seq, gick_at) if gick_device_id is not None else None,
+        planned_id, decline_id, replaced_by, care_service,
+        Share(position, tuple(weights)) if weights else None,
+        tuple(holds), tuple(codes), open_until_at, stated_service, stated_status, tuple(marks),
+        tuple((name, value) for name, value in proposal),
+    )  # fmt: skip
 
 
 def load(connection: Connection, *conditions: Any) -> list[tuple[Visit, str]]:
@@ -171,14 +167,17 @@ def note_moves(connection: Connection, left: Iterable[tuple[Visit, str]], now: d
 
 
 def load_stretches(
-    connection: Connection, column: str, stretches: Sequence[tuple[str, datetime, datetime]]
+    connection: Connection,
+    column: str,
+    stretches: Sequence[tuple[str, datetime, datetime]],
+    known: Collection[str] = (),
 ) -> list[tuple[Visit, str]]:
-    """(visit, paired_staff_id) of the living visits whose `column` has a stretch's key.
+    """(visit, paired_staff_id) of the living visits whose `column` has a stretch's key, without the `known` visit_ids.
 
     For paired_staff_id those first tapped in [from_at, to_at]; else those any part of which lies in it.
     """
     keys, from_ats, to_ats = (list(part) for part in zip(*stretches, strict=True))
-    values: dict[str, Any] = {"keys": keys, "from_ats": from_ats, "to_ats": to_ats}
+    values: dict[str, Any] = {"keys": keys, "from_ats": from_ats, "to_ats": to_ats, "known": list(known)}
     if column != "paired_staff_id":  # a correction may have moved a visit to another month than its taps'
         values |= {"first_on": _days_before(min(from_ats)), "last_on": _day_after(max(to_ats))}
     unique = {row.visit_id: row for query in _in_stretches(column) for row in connection.execute(query, values)}
@@ -209,7 +208,8 @@ def _in_stretches(column: str) -> tuple[Select[Any], ...]:
     """The queries of `load_stretches`, made once."""
     given = _given()
     mine = visits.c[column] == given.c.key
-    living = select(visits).where(visits.c.ceased.is_(False))
+    fresh = visits.c.visit_id != func.all(bindparam("known", type_=ARRAY(Text)))
+    living = select(visits).where(visits.c.ceased.is_(False), fresh)
     if column == "paired_staff_id":
         first_tapped = between(visits.c.tapped_at, given.c.from_at, given.c.to_at)
         return (living.join(given, and_(mine, first_tapped)),)

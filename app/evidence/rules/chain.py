@@ -46,7 +46,9 @@ class Progress:
 
     def holds(self, seq: int) -> bool:
         """Whether the number is received or voided."""
-        return seq <= self.upto or seq in self.hashes or any(first <= seq <= last for first, last in self.voided)
+        if seq <= self.upto or seq in self.hashes:
+            return True
+        return bool(self.voided) and any(first <= seq <= last for first, last in self.voided)
 
     def advance(self) -> None:
         """Move `upto` to the highest number with everything below received or voided."""
