@@ -31,8 +31,9 @@ def write_lines(connection: Connection, computed: Computed, now: datetime) -> se
     if not chains:
         return set()
     clients = {chain.result.account.client_id for chain in chains}
-    settled = store.settled_lines(connection, clients)
-    services = store.services_done(connection, clients)
+    origins = {origin.account.month for chain in chains for origin in chain.origins}
+    settled = store.settled_lines(connection, clients, origins)
+    services = store.services_done(connection, clients, origins | {chain.result.account.month for chain in chains})
     made = {line.line_id: line for chain in chains for line in lines_of(computed.books, chain, settled, services)}
     places = {(chain.result.account.month, key_of(chain)) for chain in chains}
     known = {

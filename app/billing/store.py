@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, insert, or_, select, tuple_, update
 
 from app.billing.tables import billing_lines, closed_fee_lines
+from app.core.localtime import month_bounds
 from app.core.month import Month
 from app.db.rows import upsert
 from app.evidence.store import among
@@ -64,11 +65,16 @@ def load_page(
     return [line_from_row(row) for row in connection.execute(query.order_by(*order).limit(limit))]
 
 
-def settled_lines(connection: Connection, clients: Collection[str]) -> dict[Key, list[BillingLine]]:
-    """Every settled line of these clients, by client and provider."""
+def settled_lines(
+    connection: Connection, clients: Collection[str], origins: Collection[Month] | None = None
+) -> dict[Key, list[BillingLine]]:
+    """Every settled line of these clients, or those for these origin months, by client and provider."""
     found: dict[Key, list[BillingLine]] = defaultdict(list)
     c = billing_lines.c
-    for line in load_lines(connection, among(c.client_id, clients), c.state == "settled"):
+    conditions = [among(c.client_id, clients), c.state == "settled"]
+    if origins is not None:
+        conditions.append(c.origin_month_on.in_([month.first_on for month in origins]))
+    for line in load_lines(connection, *conditions) if origins is None or origins else ():
         found[line.client_id, line.provider_id].append(line)
     return found
 
@@ -99,14 +105,19 @@ def empty_lines(connection: Connection, lines: Sequence[BillingLine], now: datet
     )
 
 
-def services_done(connection: Connection, clients: Collection[str]) -> dict[Key, list[ServiceDone]]:
-    """Care services carried out at these clients, by client and the staff member's provider on the day."""
+def services_done(
+    connection: Connection, clients: Collection[str], months: Collection[Month] | None = None
+) -> dict[Key, list[ServiceDone]]:
+    """Care services carried out at these clients, by client and the staff member's provider on the day; with `months`
+    from the first of them to the last."""
     d, e = done_table.c, employments.c
     on = d.done_at.op("AT TIME ZONE")("Europe/Stockholm").cast(e.valid_from.type)
     valid = and_(e.staff_id == d.staff_id, e.valid_from <= on, or_(e.valid_to.is_(None), e.valid_to >= on))
     query = select(d.client_id, e.provider_id, d.staff_id, d.done_at, d.care_service, d["count"]).join(
         employments, valid
     )
+    if months is not None:
+        query = query.where(d.done_at >= month_bounds(min(months))[0], d.done_at < month_bounds(max(months))[1])
     found: dict[Key, list[ServiceDone]] = defaultdict(list)
     for row in connection.execute(query.where(among(d.client_id, clients)).order_by(d.done_at)).all():
         done = ServiceDone(row[0], row[1], row[2], row[3], row[4], row[5])

@@ -22,6 +22,7 @@ from app.db.arrays import use_quick_lists
 from app.db.callers import Caller, Login
 from app.refusals import DatabaseUnfit
 
+_PREPARE_AFTER, _MOST_PREPARED = 2, 500
 _SET_PROVIDER = text("SELECT set_config('app.provider', :provider_id, true)").bindparams(bindparam("provider_id"))
 
 
@@ -104,6 +105,9 @@ class Database:
                 self._revive()
                 connection = psycopg.connect(**parameters)
             use_quick_lists(connection)
+            # A derivation asks nearly a hundred questions: with psycopg's hundred statements kept, each pushed another
+            # out and was planned anew, over every month's partition.
+            connection.prepare_threshold, connection.prepared_max = _PREPARE_AFTER, _MOST_PREPARED
             return connection
 
         return create_engine(

@@ -61,10 +61,17 @@ def refresh(
     for keys in parts:
         # What one reader was asked it reads again when it is asked for more: many parts have one each.
         registry = registry if len(parts) == 1 else DirectoryReader(connection)
-        active = active_months(connection, keys)
         links = made_up_links(connection, keys)
+        active = active_months(connection, keys, *_bounds([span for key in keys for span in wanted[key]], links))
         months = {key: _touched(wanted[key], active.get(key, set()), links.get(key, ())) for key in keys}
         yield _compute(connection, months, (book, registry), now)
+
+
+def _bounds(spans: Collection[AccountSpan], links: Mapping[Key, Collection[tuple[Month, date]]]) -> tuple[Month, Month]:
+    """The first and the last month that `_touched` may name."""
+    linked = [month for its in links.values() for month, _ in its]
+    first = min([span.first for span in spans] + linked)
+    return first, max([span.last for span in spans] + linked).next
 
 
 def _touched(spans: Collection[AccountSpan], active: set[Month], links: Collection[tuple[Month, date]]) -> set[Month]:
@@ -143,13 +150,15 @@ def _compute(
     now: datetime,
 ) -> Computed:
     every = {month for its in months.values() for month in its}
-    books = load_books(connection, months.keys(), every, *context)
+    books = load_books(connection, months.keys(), every, *context, whole_history=False)
     takes = adjusting_month(books.closed)
     reopened = {(key, month) for key, its in months.items() for month in its if month in books.closed}
     chains: list[Chain] = []
     if reopened:
         store.reopen(connection, reopened)
-        books = load_books(connection, months.keys(), every | ({takes} if takes else set()), *context)
+        books = load_books(
+            connection, months.keys(), every | ({takes} if takes else set()), *context, whole_history=False
+        )
     for key, its in months.items():
         opened = {month for month in its if month not in books.closed}
         if takes is not None and any((key, month) in reopened for month in its):

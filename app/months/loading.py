@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, between, func, literal, or_, select
 
 from app.core.ids import finding_id
 from app.core.localtime import local_month, month_bounds
@@ -23,7 +23,7 @@ from app.facts.prices import PriceList
 from app.findings.tables import findings
 from app.months import store
 from app.months.rules.reporting_limit import ACCOUNT_CODES, month_account
-from app.months.tables import reopened_accounts
+from app.months.tables import month_accounts, reopened_accounts
 from app.policies import PolicyBook
 from app.registry.store import DirectoryReader, load_prices
 from app.visits.store import outcome_from_row
@@ -110,18 +110,28 @@ def load_books(
     months: Collection[Month],
     book: PolicyBook,
     registry: DirectoryReader,
+    *,
+    whole_history: bool = True,
 ) -> Books:
-    """All that the accounts of these clients and providers in these months follow from."""
+    """All that the accounts of these clients and providers in these months follow from.
+
+    Without `whole_history` the closed months before them are read of clients for whom one has been reopened; of others
+    only the one just before, which is all that an open month needs: a tap costs the same after years.
+    """
     clients = {client_id for client_id, _ in keys}
+    wanted = {*months, *(month.previous for month in months)}
+    reopened = _reopened(connection, clients)
+    history = store.load_closed(connection, clients, None if whole_history else wanted)
+    if not whole_history and reopened:
+        history |= store.load_closed(connection, {client_id for client_id, _ in reopened})
     books = Books(
         book=book,
         prices=PriceList(load_prices(connection)),
         directory=registry.load(clients=clients),
         closed=closed_months(connection),
-        history=store.load_closed(connection, clients),
-        reopened=_reopened(connection, clients),
+        history=history,
+        reopened=reopened,
     )
-    wanted = {*months, *(month.previous for month in months)}
     for its in books.reopened.values():
         wanted |= its
     for row in connection.execute(select(decline_outcomes).where(among(decline_outcomes.c.client_id, clients))):
@@ -223,15 +233,18 @@ def made_up_links(connection: Connection, keys: Collection[Key]) -> dict[Key, li
     return found
 
 
-def active_months(connection: Connection, keys: Collection[Key]) -> dict[Key, set[Month]]:
-    """Per client and provider the months with a visit, a decline, a reason or a stored account."""
+def active_months(connection: Connection, keys: Collection[Key], first: Month, last: Month) -> dict[Key, set[Month]]:
+    """Per client and provider the months with a visit, a decline, a reason or a stored account: all of those from
+    `first` to `last`, and maybe others."""
     clients = {client_id for client_id, _ in keys}
     found: dict[Key, set[Month]] = defaultdict(set)
+    # A visit that began in a month before may reach into the first: no visit lasts two.
+    begun = between(visits.c.month_on, first.plus(-2).first_on, last.first_on)
     queries: Sequence[Any] = (
         select(visits.c.client_id, visits.c.provider_id, visits.c.month_on, func.max(visits.c.end_at))
-        .where(among(visits.c.client_id, clients), visits.c.status != "cancelled")
+        .where(among(visits.c.client_id, clients), visits.c.status != "cancelled", begun)
         .group_by(visits.c.client_id, visits.c.provider_id, visits.c.month_on),
-        store.stored_months(clients),
+        store.stored_months(clients, between(month_accounts.c.month_on, first.first_on, last.first_on)),
     )
     for query in queries:
         for client_id, provider_id, on, last_at in connection.execute(query):

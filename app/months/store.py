@@ -129,11 +129,11 @@ def load_known_on(connection: Connection, month: Month, before: datetime) -> lis
     return [stored_from_row(row) for row in connection.execute(latest) if not row.gone]
 
 
-def stored_months(clients: Collection[str]) -> Select[Any]:
-    """(client_id, provider_id, month_on, NULL) of the stored accounts of clients."""
+def stored_months(clients: Collection[str], *conditions: Any) -> Select[Any]:
+    """(client_id, provider_id, month_on, NULL) of the stored accounts of clients under the conditions."""
     c = month_accounts.c
     return select(c.client_id, c.provider_id, c.month_on, null()).where(
-        c.superseded_at.is_(None), among(c.client_id, clients)
+        c.superseded_at.is_(None), among(c.client_id, clients), *conditions
     )
 
 
@@ -160,10 +160,15 @@ def put(
         upsert(connection, month_accounts, its, ("month_on", "client_id", "provider_id", "known_at"))
 
 
-def load_closed(connection: Connection, clients: Collection[str]) -> dict[Key, dict[Month, ClosedMonth]]:
-    """What runs froze for these clients, by client and provider; without billing lines."""
+def load_closed(
+    connection: Connection, clients: Collection[str], months: Collection[Month] | None = None
+) -> dict[Key, dict[Month, ClosedMonth]]:
+    """What runs froze for these clients, in all months or these, by client and provider; without billing lines."""
     found: dict[Key, dict[Month, ClosedMonth]] = defaultdict(dict)
-    query = select(closed_accounts).where(among(closed_accounts.c.client_id, clients))
+    c = closed_accounts.c
+    query = select(closed_accounts).where(among(c.client_id, clients))
+    if months is not None:
+        query = query.where(c.month_on.in_([month.first_on for month in months]))
     for row in connection.execute(query).all():
         found[row.client_id, row.provider_id][Month.of(row.month_on)] = closed_from_row(row)
     return found

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from app.core.clock import utc_now
 from tests.bench.figures import Figure
+from tests.bench.limits import floor_body, floor_server
 from tests.bench.load import Answers, Senders
 from tests.bench.street import Street
 from tests.bench.world import Served, World
@@ -63,23 +64,32 @@ def _steady(world: World, served: Served) -> Iterator[Figure]:
     street = furnished(served, per_second, "st")
     rounds = list(street.uploads(seconds, 1))
     before = served.count("SELECT count(*) FROM taps")
-    senders = Senders(served.host, served.port, world.sizes.connections)
+    answers = _paced(Senders(served.host, served.port, world.sizes.connections), PATH, rounds)
+    served.wait_until_derived()
+    # The same requests a second to a server that stores nothing: what the neighbours on this machine make one wait.
+    with floor_server() as (_, port):
+        nothing = [[floor_body(1)] * per_second] * min(30, seconds)
+        bare = _paced(Senders("127.0.0.1", port, world.sizes.connections), "/taps", nothing)
+    sent = seconds * per_second
+    note = f"{per_second} taps/s for {seconds} s"
+    yield Figure("steady_p50", answers.percentile_ms(0.5), "ms wall", None, bare.percentile_ms(0.5), note)
+    yield Figure("steady_p99", answers.percentile_ms(0.99), "ms wall", 100, bare.percentile_ms(0.99), note)
+    yield Figure("steady_lost", sent - (served.count("SELECT count(*) FROM taps") - before), "taps", 0, None, note)
+
+
+def _paced(senders: Senders, path: str, rounds: Sequence[Sequence[bytes]]) -> Answers:
+    """Every second a round, its bodies evenly over the second, however long the answers take."""
     senders.paced = True
     begun = time.monotonic()
     for second, bodies in enumerate(rounds):
         for place, body in enumerate(bodies):
-            due = begun + second + place / per_second
+            due = begun + second + place / len(bodies)
             time.sleep(max(0.0, due - time.monotonic()))
-            senders.post_later(PATH, body)
+            senders.post_later(path, body)
     senders.wait()
-    answers: Answers = senders.close()
+    answers = senders.close()
     answers.require_ok()
-    served.wait_until_derived()
-    sent = seconds * per_second
-    note = f"{per_second} taps/s for {seconds} s"
-    yield Figure("steady_p50", answers.percentile_ms(0.5), "ms wall", None, None, note)
-    yield Figure("steady_p99", answers.percentile_ms(0.99), "ms wall", 100, None, note)
-    yield Figure("steady_lost", sent - (served.count("SELECT count(*) FROM taps") - before), "taps", 0, None, note)
+    return answers
 
 
 def _backlog(world: World, served: Served) -> Iterator[Figure]:

@@ -86,17 +86,12 @@ def _cost_ms(work: Callable[[], object], times: int) -> float:
 
 
 def _http(world: World) -> Iterator[Figure]:
-    with _floor_server() as (pid, port):
+    with floor_server() as (pid, port):
         for at_once in (1, 20, 100):
             requests = max(world.sizes.connections, (3000 if at_once == 1 else 1000) // world.sizes.divisor)
-            taps = [
-                {"dev": "d_1", "seq": n, "act": "KOM", "uid": "04DE5F1EACC040", "staff": "s_1",
-                 "t": "2026-11-22T07:03:12.480Z"}
-                for n in range(at_once)
-            ]  # fmt: skip
             senders = Senders("127.0.0.1", port, world.sizes.connections)
             before = cpu_seconds(pid)
-            senders.post("/taps", [json.dumps(taps).encode()] * requests)
+            senders.post("/taps", [floor_body(at_once)] * requests)
             cost = 1000 * max(TICK_S, cpu_seconds(pid) - before) / (requests * at_once)
             senders.close().require_ok()
             world.limits[f"http_{at_once}_ms"] = cost
@@ -105,8 +100,15 @@ def _http(world: World) -> Iterator[Figure]:
             )
 
 
+def floor_body(at_once: int) -> bytes:
+    """What `floor_app` reads: that many unsigned taps."""
+    tap = {"dev": "d_1", "act": "KOM", "uid": "04DE5F1EACC040", "staff": "s_1", "t": "2026-11-22T07:03:12.480Z"}
+    return json.dumps([{**tap, "seq": seq} for seq in range(at_once)]).encode()
+
+
 @contextmanager
-def _floor_server() -> Iterator[tuple[int, int]]:
+def floor_server() -> Iterator[tuple[int, int]]:
+    """uvicorn with `floor_app`: its process id and port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])

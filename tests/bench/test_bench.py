@@ -23,6 +23,7 @@ def test_the_bench_runs_in_miniature_and_ends_with_one_object_of_figures(capsys:
         assert figure["unit"], name
         assert name in table
     assert figures["steady_lost"]["value"] == 0
+    assert figures["steady_p99"]["limit"] > 0
     assert figures["tap_20_per_request"]["limit"] == figures["floor_tap_20_per_request"]["value"] > 0
 
 
