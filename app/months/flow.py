@@ -166,7 +166,7 @@ def _compute(
         chains += [chain_of(books, key, month) for month in sorted(opened)]
     altered = _store(connection, chains, now)
     altered += [("changed", account) for account in restate(connection, books, months, now)]
-    note_misfits(connection, months, book, now)
+    note_misfits(connection, months, context[0], now)
     return Computed(books, tuple(chains), tuple(altered))
 
 
