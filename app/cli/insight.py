@@ -48,9 +48,14 @@ def continuity(
     from app.insight.store import DatabaseSource  # noqa: PLC0415 -- likewise
     from app.registry.store import load_policy_book  # noqa: PLC0415 -- likewise
 
-    when, first = month_of(month) if month else None, day_of(from_on, "--from") if from_on else None
+    when = month_of(month, "--month") if month else None
+    first = day_of(from_on, "--from") if from_on else None
     if year == 0 and (when is None) == (first is None):
         raise typer.BadParameter("give either --month or --from", param_hint="--month")
+    if year and (when or first or by or trend):
+        raise typer.BadParameter("a year goes without --month, --from, --by and --trend", param_hint="--year")
+    if trend and when is None:
+        raise typer.BadParameter("a trend ends with a month: give --month", param_hint="--trend")
     with derived_reading(data) as connection:
         chosen, source = measure_named(measure, load_policy_book(connection)), DatabaseSource(connection)
         if year:
@@ -75,6 +80,8 @@ def continuity(
             grouping = _grouping(connection, "unit", measured)
             groups = rules.by_group(chosen, source, window, variants, grouping)
             found["groups"] = _named(connection, "unit", groups)
+    if not measured.quality.visits:
+        sys.stderr.write(f"no counted visit from {window.from_on} to {window.to_on}\n")
     draw(plot, "trend" if trend else "continuity", found)
     _show_continuity(found, fmt)
 
@@ -89,6 +96,7 @@ def quality(
     ] = None,
     other_reading: Annotated[str, typer.Option("--reading", help="Another reading of the model's indicators.")] = "",
     lang: Annotated[Lang, typer.Option("--lang", help="Language of the verdict.")] = Lang.SV,
+    trend: Annotated[int, typer.Option("--trend", min=0, max=36, help="Also so many months up to this one.")] = 0,
     plot: PlotOption = None,
     data: DataOption = None,
     fmt: FormatOption = Format.TABLE,
@@ -99,17 +107,31 @@ def quality(
 
     when = month_of(month)
     if premium:
+        if trend or plot:
+            raise typer.BadParameter("a verdict has neither --trend nor --plot", param_hint="--premium")
         limits = values_of(threshold or (), "--threshold")
         _premium(when, premium, limits, (other_reading, provider, lang.value), (data, fmt))
         return
+    if threshold or other_reading or provider:
+        raise typer.BadParameter(
+            "--threshold, --reading and --provider go with it: name a model", param_hint="--premium"
+        )
     with derived_reading(data) as connection:
         found = quality_object(load_quality(connection, when))
+        earlier = [when.plus(back) for back in range(1 - trend, 0)]
+        groups = {
+            str(at): quality_object(load_quality(connection, at))["groups"] for at in counted(earlier, "months", trend)
+        }
+    if trend:
+        every = {**groups, str(when): found["groups"]}
+        found["trend"] = [{"month": at, **row} for at, rows in every.items() for row in rows]
     draw(plot, "executed", found)
     if fmt is Format.JSON:
         emit_object(found, fmt)
     else:
         names = ("level", "id", "name", "clients", "staff", "client_time_share", "executed_share", "hourly_share")
-        emit(found["groups"], fmt, (*names, "start_spread_minutes", "hours_to_resolve_findings", "small_group"))
+        columns = (*names, "start_spread_minutes", "hours_to_resolve_findings", "small_group")
+        emit(found["trend"] if trend else found["groups"], fmt, ("month", *columns) if trend else columns)
 
 
 def shadow(

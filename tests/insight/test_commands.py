@@ -73,6 +73,47 @@ def test_refusals_say_what_is_missing_and_wrong_usage_ends_in_two(town: Mapping[
     _run(town, "shadow", "2026-13", "--model", "executed_time", status=2)
 
 
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("quality", "2026-10", "--provider", "p0"), "name a model"),
+        (("quality", "2026-10", "--premium", "per_criterion", "--trend", "2"), "a verdict has neither"),
+        (("continuity", "--measure", "kolada_14d", "--from", "2026-10-05", "--trend", "2"), "give --month"),
+        (("continuity", "--measure", "kolada_14d", "--year", "2026", "--by", "unit"), "a year goes without"),
+    ],
+    ids=["provider", "verdict", "trend", "year"],
+)
+def test_an_option_that_would_be_ignored_is_wrong_usage(
+    cli_environment: Mapping[str, str], words: tuple[str, ...], why: str
+) -> None:
+    assert why in " ".join(_run(cli_environment, *words, status=2).replace("│", " ").split())
+
+
+def test_quality_shows_its_figures_month_by_month(town: Mapping[str, str]) -> None:
+    shown = _run(town, "quality", "2026-10", "--trend", "2", "--format", "json")
+    whole = [row for row in shown["trend"] if row["level"] == "municipality"]
+    assert [row["month"] for row in whole] == ["2026-09", "2026-10"]
+    alone = _run(town, "quality", "2026-09", "--format", "json")["groups"]
+    assert [row for row in shown["trend"] if row["month"] == "2026-09"] == [
+        {"month": "2026-09", **row} for row in alone
+    ]
+    assert whole[1]["executed_minutes"] == shown["groups"][0]["executed_minutes"] > whole[0]["executed_minutes"] > 0
+
+
+def test_a_month_without_visits_says_so_and_shows_nulls(town: Mapping[str, str]) -> None:
+    words = ("continuity", "--measure", "stockholm_month", "--month", "2030-01", "--format", "json")
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", *words],
+        env=dict(town),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, json.loads(done.stdout)["mean"]) == (0, None)
+    assert "no counted visit from 2030-01-01 to 2030-01-31" in done.stderr
+
+
 def test_a_premium_is_judged_for_every_provider_with_figures(town: Mapping[str, str]) -> None:
     shown = _run(
         town, "quality", "2026-10", "--premium", "stockholm_2022", "--threshold", "continuity=10", "--provider", "p0",
