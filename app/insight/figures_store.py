@@ -229,6 +229,7 @@ _PLANNED_STARTS = """
            hashtextextended(visits.client_id, 0),
            p.start_at, visits.start_at
     FROM visits JOIN planned_visits p ON p.planned_id = visits.planned_id AND p.provider_id = visits.provider_id
+     AND p.start_at >= %(from)s AND p.start_at < %(to)s
     WHERE visits.month_on = %(first)s AND visits.planned_id <> '' AND visits.start_at IS NOT NULL
       AND visits.status <> 'cancelled'
       AND visits.role = 'carer' AND visits.service = ANY(%(classes)s)
@@ -238,7 +239,12 @@ _PLANNED_STARTS = """
 
 def _planned_starts(connection: Connection, month: Month, scope: Scope) -> PlannedStarts:
     seen, bound = as_text(connection, scope.care(visits.c))
-    values = {**bound, "first": month.first_on, "classes": list(COUNTED_CLASSES)}
+    from_at, to_at = month_bounds(month)
+    values = {
+        **bound, "first": month.first_on, "classes": list(COUNTED_CLASSES),
+        # a visit is matched to a plan some hours away at most: the plans of other months are not read
+        "from": from_at - timedelta(days=1), "to": to_at + timedelta(days=1),
+    }  # fmt: skip
     unit, provider, client, planned_us, start_us = read_numbers(connection, _PLANNED_STARTS + seen, values, 5)
 
     def unlisted() -> Iterable[tuple[int, str]]:
