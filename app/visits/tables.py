@@ -103,6 +103,8 @@ visits = Table(
     Index("ix_visits_long_client", "client_id", postgresql_where=text("end_at - start_at > interval '1 day'")),
     Index("ix_visits_long_person", "person", postgresql_where=text("end_at - start_at > interval '1 day'")),
     Index("ix_visits_manual_id", "manual_id", postgresql_where=text("manual_id <> ''")),
+    # Few: what is not complete. Open visits are asked for all day, and the last three days hold thousands of others.
+    Index("ix_visits_open", "provider_id", "at", postgresql_where=text("status = 'incomplete'")),
     Index(None, "provider_id", "at"),
     Index(None, "provider_id", "changed_at"),
     postgresql_partition_by="RANGE (month_on)",

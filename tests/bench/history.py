@@ -66,7 +66,8 @@ def grown(world: World, data: str, months: int, today: date) -> list[Month]:
     with world.database(data) as database:
         stored = _stored(database)
         wanted = [begun, *(begun.plus(-back) for back in range(1, months + 1))]
-        copy_months(database, stored[-1], [month for month in wanted if month not in stored], today)
+        if missing := [month for month in wanted if month not in stored]:
+            copy_months(database, stored[-1], missing, today)
         return [month for month in _stored(database) if month < begun]
 
 

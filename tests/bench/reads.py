@@ -29,7 +29,7 @@ TARGETS: Mapping[str, float | None] = {
 
 
 def measure(world: World) -> Iterator[Figure]:
-    """Each question about the newest whole month, with more and more months stored; the slopes of their medians."""
+    """Each question about the newest whole month, with more and more months stored; the slopes of their CPU time."""
     today = local_date(utc_now())
     clients = world.sizes.clients // world.sizes.year_part
     data = str(world.given) if world.given else imported(world, clients)
@@ -41,12 +41,13 @@ def measure(world: World) -> Iterator[Figure]:
         stored.append(months)
         with world.served(data) as served:
             town = served.count("SELECT count(*) FROM clients")
-            for name, answers in ask(world, served, Month.of(today).previous).items():
+            for name, (answers, cpu_ms) in ask(world, served, Month.of(today).previous).items():
                 note = f"{len(answers.waits)} requests, {months} months and the begun one of {town} clients stored"
                 p50, p99 = (answers.percentile_ms(share) for share in (0.5, 0.99))
                 yield Figure(f"{name}_{months}_months_p50", p50, "ms wall", None, None, note)
                 yield Figure(f"{name}_{months}_months_p99", p99, "ms wall", TARGETS[name], None, note)
-                medians.setdefault(name, []).append(p50)
+                yield Figure(f"{name}_{months}_months_cpu", cpu_ms, "CPU-ms", None, None, "application and database")
+                medians.setdefault(name, []).append(cpu_ms)
         month = str(Month.of(today).previous)
         spent = world.komgick(data, "continuity", "--measure", "stockholm_month", "--month", month, "--format", "json")
         yield Figure(f"continuity_{months}_months", spent.cpu_s, "CPU-s", None, None, f"the command, {town} clients")
@@ -58,8 +59,8 @@ def measure(world: World) -> Iterator[Figure]:
             )
 
 
-def ask(world: World, served: Served, month: Month) -> dict[str, Answers]:
-    """The answers to each question about a month."""
+def ask(world: World, served: Served, month: Month) -> dict[str, tuple[Answers, float]]:
+    """The answers to each question about a month, and the CPU-milliseconds of one."""
     with served.database() as database:
         by = pipeline_access.operator("bench")
         with database.transaction(Caller.batch()) as connection:
@@ -99,9 +100,11 @@ def ask(world: World, served: Served, month: Month) -> dict[str, Answers]:
         warm.get(its[:3], headers)
         warm.close().require_ok()
         senders = Senders(served.host, served.port, 1)
+        before = served.cpu_seconds()
         senders.get(its, headers)
-        found[name] = senders.close()
-        found[name].require_ok()
+        cpu_ms = 1000 * (served.cpu_seconds() - before) / len(its)
+        found[name] = (senders.close(), cpu_ms)
+        found[name][0].require_ok()
     return found
 
 
