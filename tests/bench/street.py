@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Table, insert
@@ -106,7 +107,7 @@ class Street:
 
 def tag_of(client_id: str) -> str:
     """The tag on a client's door: a uid made of its name."""
-    return "04" + client_id.encode().hex().upper()[-12:]
+    return "04" + sha256(client_id.encode()).hexdigest()[:12].upper()
 
 
 def _row(table: Table, fact: Any) -> dict[str, Any]:
