@@ -58,9 +58,9 @@ FULL = Sizes(
     reads=400, touches=300, pgbench_s=5,
 )  # fmt: skip
 QUICK = Sizes(
-    devices=64, singles=12, batches=1, connections=32, steady_s=10, backlog_devices=400, backlog_taps=10,
-    clients=160, fractions=(4, 1), months=(1, 3), rebuild_part=4, year_part=1,
-    reads=60, touches=60, pgbench_s=1, divisor=2,
+    devices=64, singles=12, batches=1, connections=32, steady_s=4, backlog_devices=400, backlog_taps=10,
+    clients=128, fractions=(4, 1), months=(1, 3), rebuild_part=4, year_part=1,
+    reads=40, touches=60, pgbench_s=1, divisor=2,
 )  # fmt: skip
 MINIATURE = Sizes(
     devices=2, singles=2, batches=1, connections=2, steady_s=1, backlog_devices=2, backlog_taps=4,
