@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Text, cast, delete, func, literal, null, select, tuple_, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
 from app.core.month import Month
@@ -122,8 +122,8 @@ def load_known_on(connection: Connection, month: Month, before: datetime) -> lis
     c = month_accounts.c
     latest = (
         select(month_accounts)
+        .ext(distinct_on(c.client_id, c.provider_id))
         .where(c.month_on == month.first_on, c.known_at < before)
-        .distinct(c.client_id, c.provider_id)
         .order_by(c.client_id, c.provider_id, c.known_at.desc())
     )
     return [stored_from_row(row) for row in connection.execute(latest) if not row.gone]
