@@ -199,7 +199,8 @@ def _write(draft: Draft, derived: Derived, now: datetime) -> None:
     draft.forget_findings(draft.findings_of_visits(visit.visit_id for visit in ceased))
     living = list(draft.visits.values()) if ceased else []
     store.note_moves(draft.connection, draft.moved_visits(), now)
-    store.put(draft.connection, ((visit, draft.paired.get(visit.visit_id, "")) for visit in changed), now)
+    paired = ((visit, draft.paired.get(visit.visit_id, "")) for visit in changed)
+    store.put(draft.connection, paired, draft.stored, now)
     store.bury(draft.connection, ((visit, replaced_by(visit, living)) for visit in ceased), now)
     finding_store.drop(draft.connection, draft.gone_findings())
     for step, made in draft.changed_findings().items():

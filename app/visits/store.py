@@ -133,20 +133,32 @@ def load(connection: Connection, *conditions: Any) -> list[tuple[Visit, str]]:
     return [(from_row(row), row.paired_staff_id) for row in rows]
 
 
-def put(connection: Connection, changed: Iterable[tuple[Visit, str]], now: datetime) -> None:
-    """Store visits as they are now; a row of the same visit in another month goes away."""
+def put(
+    connection: Connection, changed: Iterable[tuple[Visit, str]], stored: Mapping[str, Visit], now: datetime
+) -> None:
+    """Store visits as they are now; a row of the same visit in another month goes away.
+
+    `stored`: living visits by visit_id as this transaction has read them. One that stays in its month has no other row,
+    so that no other month is asked; of one that is not among them a ceased row may lie anywhere.
+    """
     rows = [to_row(visit, paired_staff_id, now) for visit, paired_staff_id in changed]
     if not rows:
         return
-    connection.execute(
-        text(
-            "DELETE FROM visits v "
-            "USING unnest(CAST(:ids AS text[]), CAST(:months AS date[])) AS k (visit_id, month_on) "
-            "WHERE v.visit_id = k.visit_id AND v.month_on <> k.month_on"
-        ),
-        {"ids": [row["visit_id"] for row in rows], "months": [row["month_on"] for row in rows]},
-    )
+    moved = [row for row in rows if not _stays(stored.get(row["visit_id"]), row["month_on"])]
+    if moved:
+        connection.execute(
+            text(
+                "DELETE FROM visits v "
+                "USING unnest(CAST(:ids AS text[]), CAST(:months AS date[])) AS k (visit_id, month_on) "
+                "WHERE v.visit_id = k.visit_id AND v.month_on <> k.month_on"
+            ),
+            {"ids": [row["visit_id"] for row in moved], "months": [row["month_on"] for row in moved]},
+        )
     upsert(connection, visits, rows, ("visit_id", "month_on"))
+
+
+def _stays(before: Visit | None, month: date) -> bool:
+    return before is not None and month_on(before) == month
 
 
 def bury(connection: Connection, ceased: Iterable[tuple[Visit, str]], now: datetime) -> None:
