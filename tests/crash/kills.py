@@ -130,10 +130,20 @@ class Run:
         if killed is not None and self._copied is None:
             self._copied = killed
             killed.copy(self._folder / "older disk")
-        elif killed is not None and killed is self._copied and not killed.restored and not killed.waiting():
-            # What waits on a disk that is lost is lost with it; what the server has acknowledged must not be.
+        elif (
+            killed is not None
+            and killed is self._copied
+            and not killed.restored
+            and self._kept_elsewhere(index, killed)
+        ):
             killed.put_back(self._folder / "older disk")
             say(f"device {killed.number} got an older copy of its disk")
+
+    def _kept_elsewhere(self, index: int, device: Device) -> bool:
+        """Whether the server keeps what a lost disk held. Not what still waits; nor, from the backup until devices have
+        sent again, what the backup lacks: lost on both sides it would be nowhere."""
+        backed_up = (self._folder / "backup").exists()
+        return not device.waiting() and (not backed_up or index > self._restore_at)
 
     def _restore_database(self) -> None:
         self.town.restore_backup()
