@@ -16,11 +16,12 @@ from psycopg.abc import Buffer
 from psycopg.types.array import ListDumper
 
 
-def _text(value: str) -> str:
+def quoted(value: str) -> str:
+    """A text as an element of an array."""
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _quoted(value: Any) -> str:
+def _plainly(value: Any) -> str:
     return f'"{value}"'
 
 
@@ -37,11 +38,11 @@ def _boolean(value: bool) -> str:
 
 
 _ELEMENTS: Mapping[type, Callable[[Any], str]] = {
-    str: _text,
+    str: quoted,
     int: str,
     bool: _boolean,
     bytes: _bytes,
-    date: _quoted,
+    date: _plainly,
     datetime: _instant,
 }
 

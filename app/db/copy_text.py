@@ -14,6 +14,8 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection
 
+from app.db.arrays import quoted
+
 _ESCAPES = {ord("\\"): r"\\", ord("\t"): r"\t", ord("\n"): r"\n", ord("\r"): r"\r"}
 _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -52,7 +54,7 @@ def array_cell(values: Collection[str]) -> str:
 def _element(value: str) -> str:
     if _PLAIN.fullmatch(value) and value != "null":
         return value
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return quoted(value)
 
 
 def raw_connection(connection: Connection) -> psycopg.Connection[Any]:
