@@ -142,9 +142,10 @@ def test_a_log_system_takes_json_lines_and_goes_on_where_it_was(
     database: Database, cli_environment: Mapping[str, str]
 ) -> None:
     who = Principal("person", "u_1", role="manager", provider_id="P1")
+    now = utc_now()  # not NOW: the module may have been read minutes ago, and the last five are what this is about
     with database.transaction(Caller.city()) as connection:
         for minutes in (20, 10, 1):
-            note_change(connection, who, "test", f"{minutes}", NOW - timedelta(minutes=minutes), facts={"å": 1})
+            note_change(connection, who, "test", f"{minutes}", now - timedelta(minutes=minutes), facts={"å": 1})
 
     def lines(*words: str) -> list[dict[str, Any]]:
         command = [sys.executable, "-m", "app.cli", "user", "log", *words]
