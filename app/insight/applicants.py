@@ -13,12 +13,14 @@ from sqlalchemy import Connection, and_, func, or_, select
 from app.core.month import Month
 from app.facts import Employment
 from app.insight.continuity import by_code, window_for
-from app.insight.figures_store import load_carried, load_employments, load_ordered
+from app.insight.figures_store import load_employments, load_ordered
 from app.insight.measure import compute_groups
 from app.insight.measures import measure_named
+from app.insight.month_visits import carried, load_month_visits
 from app.insight.numbers import ratio
 from app.insight.premium import Applicant, StaffFigure
 from app.insight.staffing import latest_by_staff, latest_in
+from app.insight.stays import Stays
 from app.insight.store import DatabaseSource
 from app.insight.windows import Window
 from app.registry.store import load_policy_book
@@ -97,21 +99,22 @@ def _load(connection: Connection, month: Month, measure_name: str) -> _Month:
         if row.role == "carer" and row in latest_by_staff([row], month):
             carriers[row.provider_id].append(row)
     clients: dict[str, set[str]] = defaultdict(set)
-    carried: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    by_client, by_staff = load_carried(connection, month)
+    by_provider: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    month_visits = load_month_visits(connection, month)
+    by_client, by_staff = carried(month_visits, {})
     for seen in by_client:
         clients[seen.provider_id].add(seen.client_id)
     for by in by_staff:
-        carried[by.provider_id][by.staff_id] += by.minutes
+        by_provider[by.provider_id][by.staff_id] += by.minutes
     ordered: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for (_, provider_id), account in load_ordered(connection, month).items():
         ordered[provider_id][0] += account.minutes
         ordered[provider_id][1] += 1
     worked, worked_all = _worked(connection, month)
     return _Month(
-        month, carriers, clients, carried, worked,
+        month, carriers, clients, by_provider, worked,
         {provider_id: (minutes, clients) for provider_id, (minutes, clients) in ordered.items()},
-        _continuity(connection, month, measure_name), worked_all, _long_weeks(connection, month),
+        _continuity(connection, month, measure_name, month_visits.counted), worked_all, _long_weeks(connection, month),
         _catalogue_mismatches(connection),
     )  # fmt: skip
 
@@ -131,8 +134,9 @@ def _worked(connection: Connection, month: Month) -> tuple[dict[tuple[str, str],
     return by_staff, whole
 
 
-def _continuity(connection: Connection, month: Month, measure_name: str) -> dict[str, Fraction | None]:
-    measure, source = measure_named(measure_name, load_policy_book(connection)), DatabaseSource(connection)
+def _continuity(connection: Connection, month: Month, measure_name: str, counted: Stays) -> dict[str, Fraction | None]:
+    measure = measure_named(measure_name, load_policy_book(connection))
+    source = DatabaseSource(connection, read=(Window.of_month(month), counted))
     window: Window = window_for(measure, month, None)
     groups = compute_groups(
         measure, source, window, measure.standing_variants(window.from_on), lambda stays: by_code("provider", stays)

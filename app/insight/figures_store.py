@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from app.core.localtime import month_bounds
 from app.core.month import Month
@@ -16,20 +15,14 @@ from app.evidence.store import is_current
 from app.evidence.tables import resolutions
 from app.facts import Absence, Employment, Order
 from app.findings.tables import findings
-from app.insight.columns import code, read_numbers
-from app.insight.quality import Carried, CarriedBy, Ordered, QualityFacts, Resolved, Worked
-from app.insight.scope import EVERYTHING, Scope, as_text
+from app.insight.month_visits import carried, load_month_visits, planned_starts
+from app.insight.quality import Ordered, QualityFacts, Resolved, Worked
+from app.insight.scope import EVERYTHING, Scope
 from app.insight.shadow_rows import Account, Declined, Done, ShadowFacts
 from app.insight.staffing import latest_by_staff
-from app.insight.stays import COUNTED_CLASSES, microseconds
-from app.insight.store import (
-    EVERY_CLASS,
-    load_districts,
-    load_operations,
-    load_stays,
-    registered_names,
-)
-from app.insight.visit_times import PlannedStarts, between_visits, start_spreads
+from app.insight.stays import microseconds
+from app.insight.store import load_districts, load_operations, load_stays
+from app.insight.visit_times import between_visits, start_spreads
 from app.insight.windows import Window
 from app.months.rules.ordered_time import ceiling, ordered_time
 from app.registry.store import load_policy_book
@@ -43,7 +36,7 @@ from app.registry.tables import (
     staff_hours,
     units,
 )
-from app.visits.tables import decline_outcomes, visits
+from app.visits.tables import decline_outcomes
 
 SECOND = timedelta(seconds=1)
 
@@ -63,18 +56,19 @@ def load_quality(connection: Connection, month: Month, scope: Scope = EVERYTHING
     everybody = load_employments(connection, scope)
     unit_of = {row.staff_id: row.unit_id for row in latest_by_staff(everybody, month)}
     ordered = load_ordered(connection, month, scope)
-    carried, carried_by = load_carried(connection, month, scope)
+    districts, seen = load_districts(connection, window), load_month_visits(connection, month, scope)
+    carried_to, carried_by = carried(seen, districts)
     return QualityFacts(
         month=month,
         employments=everybody,
-        carried=carried,
+        carried=carried_to,
         carried_by=carried_by,
         worked=_worked(connection, month, scope),
         ordered=[Ordered(client, provider, row.unit_id, row.minutes) for (client, provider), row in ordered.items()],
         resolved=_resolved(connection, month, unit_of, scope),
-        spreads=start_spreads(_planned_starts(connection, month, scope), window),
-        between=between_visits(load_stays(connection, window, EVERY_CLASS, scope=scope), window),
-        districts=load_districts(connection, window),
+        spreads=start_spreads(planned_starts(connection, month, seen), window),
+        between=between_visits(seen.stays, window),
+        districts=districts,
         operations=load_operations(connection),
         names=load_names(connection),
     )
@@ -135,41 +129,6 @@ def load_employments(connection: Connection, scope: Scope = EVERYTHING) -> list[
     ]  # fmt: skip
 
 
-def load_carried(
-    connection: Connection, month: Month, scope: Scope = EVERYTHING
-) -> tuple[list[Carried], list[CarriedBy]]:
-    """Executed minutes of accepted visits that start in the month: by client, and by district and staff_id."""
-    counted = (
-        visits.c.month_on == month.first_on,
-        visits.c.accepted,
-        visits.c.role == "carer",
-        visits.c.service.in_(COUNTED_CLASSES),
-        *scope.care(visits.c),
-    )
-    minutes = func.sum(visits.c.minutes)
-    clients = (visits.c.unit_id, visits.c.provider_id, visits.c.client_id)
-    by_client = select(*clients, minutes).where(*counted).group_by(*clients)
-    lived = (
-        select(orders.c.client_id, orders.c.district)
-        .ext(distinct_on(orders.c.client_id))
-        .where(_ordered_in(month))
-        .order_by(orders.c.client_id, func.coalesce(orders.c.valid_to, date.max).desc(), orders.c.order_id.desc())
-        .subquery()
-    )
-    district = func.coalesce(lived.c.district, "")
-    staff = (visits.c.unit_id, visits.c.provider_id, district, visits.c.staff_id)
-    by_staff = (
-        select(*staff, minutes)
-        .join_from(visits, lived, visits.c.client_id == lived.c.client_id, isouter=True)
-        .where(*counted)
-        .group_by(*staff)
-    )
-    return (
-        [Carried(*row) for row in connection.execute(by_client)],
-        [CarriedBy(*row) for row in connection.execute(by_staff)],
-    )
-
-
 def load_ordered(connection: Connection, month: Month, scope: Scope = EVERYTHING) -> dict[Account, OrderedMonth]:
     """Ordered time of every account with an order day in the month."""
     policy = load_policy_book(connection).on(month.first_on)
@@ -222,41 +181,6 @@ def _resolved(connection: Connection, month: Month, unit_of: Mapping[str, str], 
         Resolved(row.provider_id, unit_of.get(row.staff_id, ""), max((row.resolved_at - row.at) // SECOND, 0))
         for row in connection.execute(query)
     ]
-
-
-_PLANNED_STARTS = """
-    SELECT hashtextextended(visits.unit_id, 0), hashtextextended(visits.provider_id, 0),
-           hashtextextended(visits.client_id, 0),
-           p.start_at, visits.start_at
-    FROM visits JOIN planned_visits p ON p.planned_id = visits.planned_id AND p.provider_id = visits.provider_id
-     AND p.start_at >= %(from)s AND p.start_at < %(to)s
-    WHERE visits.month_on = %(first)s AND visits.planned_id <> '' AND visits.start_at IS NOT NULL
-      AND visits.status <> 'cancelled'
-      AND visits.role = 'carer' AND visits.service = ANY(%(classes)s)
-      AND NOT EXISTS (SELECT 1 FROM planned_visits newer WHERE newer.planned_id = p.planned_id
-                      AND newer.version > 1 AND newer.provider_id = p.provider_id AND newer.version > p.version)"""
-
-
-def _planned_starts(connection: Connection, month: Month, scope: Scope) -> PlannedStarts:
-    seen, bound = as_text(connection, scope.care(visits.c))
-    from_at, to_at = month_bounds(month)
-    values = {
-        **bound, "first": month.first_on, "classes": list(COUNTED_CLASSES),
-        # a visit is matched to a plan some hours away at most: the plans of other months are not read
-        "from": from_at - timedelta(days=1), "to": to_at + timedelta(days=1),
-    }  # fmt: skip
-    unit, provider, client, planned_us, start_us = read_numbers(connection, _PLANNED_STARTS + seen, values, 5)
-
-    def unlisted() -> Iterable[tuple[int, str]]:
-        query = text(
-            "SELECT DISTINCT hashtextextended(name, 0), name FROM visits,"
-            " LATERAL (VALUES (unit_id), (provider_id)) AS named (name) WHERE month_on = :first"
-        )
-        return [(number, name) for number, name in connection.execute(query, {"first": month.first_on})]
-
-    unit, units_ = code(unit, registered_names(connection, "unit_id"), unlisted)
-    provider, providers_ = code(provider, registered_names(connection, "provider_id"), unlisted)
-    return PlannedStarts(units_, providers_, unit, provider, client, planned_us, start_us)
 
 
 def load_names(connection: Connection) -> dict[tuple[str, str], str]:

@@ -77,31 +77,33 @@ _AFTER_DECLINE = text("""
      AND v.at < d.planned_start_at + CAST(:longest AS interval)
     WHERE d.planned_start_at >= :from_at AND d.planned_start_at < :to_at AND d.compensation_minutes > 0
       AND v.month_on = :first_on AND NOT v.ceased AND v.planned_id = '' AND v.status = 'complete' ORDER BY v.at""")
-_CORRECTED = text(f"""
+_CORRECTED = text("""
     WITH c AS MATERIALIZED (
         SELECT * FROM corrections c WHERE kind = 'set_times' AND NOT moved
            AND NOT EXISTS (SELECT FROM corrections newer WHERE newer.correction_id = c.correction_id
                            AND newer.version > c.version)),
     touched AS MATERIALIZED (
-        SELECT visit_id, manual_id, kom_device_id, kom_seq, gick_device_id, gick_seq FROM visits
-        WHERE month_on = :first_on AND NOT ceased
+        SELECT visit_id, provider_id, planned_id, manual_id, kom_device_id, kom_seq, gick_device_id, gick_seq
+        FROM visits WHERE month_on = :first_on AND NOT ceased
           AND ((kom_device_id, kom_seq) IN (SELECT kom_device_id, kom_seq FROM c)
                OR (gick_device_id, gick_seq) IN (SELECT kom_device_id, kom_seq FROM c)
                OR manual_id <> '' AND manual_id IN (SELECT manual_id FROM c))),
     named AS (
-        SELECT c.correction_id, v.visit_id FROM c JOIN touched v
+        SELECT c.correction_id, v.* FROM c JOIN touched v
             ON v.kom_device_id = c.kom_device_id AND v.kom_seq = c.kom_seq
-        UNION ALL SELECT c.correction_id, v.visit_id FROM c JOIN touched v
+        UNION ALL SELECT c.correction_id, v.* FROM c JOIN touched v
             ON v.gick_device_id = c.kom_device_id AND v.gick_seq = c.kom_seq
-        UNION ALL SELECT c.correction_id, v.visit_id FROM c JOIN touched v
+        UNION ALL SELECT c.correction_id, v.* FROM c JOIN touched v
             ON v.manual_id = c.manual_id AND v.manual_id <> ''),
-    first AS (SELECT correction_id, min(visit_id) AS visit_id FROM named GROUP BY correction_id)
+    first AS MATERIALIZED (SELECT DISTINCT ON (correction_id) * FROM named ORDER BY correction_id, visit_id)
     SELECT v.provider_id, v.visit_id,
            coalesce(date_trunc('minute', c.new_start_at, 'UTC') = date_trunc('minute', p.start_at, 'UTC')
                 AND date_trunc('minute', c.new_end_at, 'UTC') = date_trunc('minute', p.end_at, 'UTC'), false)
-    FROM first JOIN c USING (correction_id) JOIN visits v ON v.visit_id = first.visit_id AND v.month_on = :first_on
-    JOIN ({_PLANS}) p ON p.planned_id = v.planned_id AND p.provider_id = v.provider_id
-    ORDER BY c.made_at, c.correction_id""")  # noqa: S608 -- constants of this module
+    FROM first v JOIN c USING (correction_id)
+    CROSS JOIN LATERAL (SELECT start_at, end_at, moved FROM planned_visits p WHERE p.planned_id = v.planned_id
+                        AND p.provider_id = v.provider_id ORDER BY version DESC LIMIT 1) p
+    WHERE p.start_at >= :from_at AND p.start_at < :to_at AND NOT p.moved
+    ORDER BY c.made_at, c.correction_id""")
 _LATE_TAPS = text("""
     WITH ended AS (SELECT staff_id, max(coalesce(valid_to, 'infinity')) AS last_on FROM employments GROUP BY staff_id
                    HAVING max(coalesce(valid_to, 'infinity')) < :last_on)

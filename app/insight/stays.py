@@ -38,6 +38,14 @@ def different_with_counts(values: Ints) -> tuple[Ints, Ints]:
     return ordered[first], np.diff(np.append(first, len(ordered)))
 
 
+def summed(keys: Ints, values: Ints) -> tuple[Ints, Ints]:
+    """The different keys in order, and the exact sum of the values of each."""
+    order = np.argsort(keys)
+    ordered = keys[order]
+    first = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(ordered) else ordered
+    return ordered[first], np.add.reduceat(values[order], first) if len(ordered) else values
+
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

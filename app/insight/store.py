@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from app.findings.tables import findings
 from app.insight.columns import code, read_numbers
 from app.insight.contacts import ContactPerson
 from app.insight.scope import EVERYTHING, Scope, as_text
-from app.insight.stays import COUNTED_CLASSES, Stays, microseconds
+from app.insight.stays import COUNTED_CLASSES, Ints, Stays, microseconds
 from app.insight.windows import Window
 from app.registry.tables import absences, clients, orders, providers
 from app.visits.tables import visits
@@ -28,12 +28,17 @@ _CHOSEN = """
     FROM visits
     WHERE month_on BETWEEN %(first)s AND %(last)s AND at >= %(from)s AND at < %(to)s
       AND role = 'carer' AND service = ANY(%(classes)s) AND status IN ('complete', 'incomplete', 'declined')"""
-_STAYS = f"""
-    SELECT hashtextextended(client_id, 0), hashtextextended(person, 0), hashtextextended(unit_id, 0),
-           hashtextextended(provider_id, 0), at, coalesce(end_at, at),
-           minutes * 16::bigint + (source = 'manual')::int + 2 * (source = 'corrected')::int
-           + 4 * (status = 'incomplete')::int + 8 * accepted::int
-    {_CHOSEN}"""
+_NAMED = ("client_id", "person", "unit_id", "provider_id")
+_ASKED = (
+    *(f"hashtextextended({column}, 0)" for column in _NAMED),
+    "at",
+    "coalesce(end_at, at)",
+    """minutes * 64::bigint + (source = 'manual')::int + 2 * (source = 'corrected')::int
+       + 4 * (status = 'incomplete')::int + 8 * accepted::int + 16 * (service = ANY(%(care)s))::int
+       + 32 * (start_at IS NOT NULL)::int""",
+)
+CARE, STARTED = 16, 32
+"""Bits of what `read_visits` packs."""
 EVERY_CLASS = (*COUNTED_CLASSES, "meal", "alarm")
 """Classes for which somebody is at the client's home."""
 
@@ -47,17 +52,18 @@ class DatabaseSource:
 
     connection: Connection
     scope: Scope = EVERYTHING
+    read: tuple[Window, Stays] | None = None
+    """The counted visits of a window that were read already."""
     _contacts: dict[str, list[ContactPerson]] | None = field(default=None, init=False)
     _born: dict[str, date | None] | None = field(default=None, init=False)
     _unknown: dict[Window, int] = field(default_factory=dict, init=False)
     _away: dict[Window, list[Absence]] = field(default_factory=dict, init=False)
-    _stays: tuple[Window, Stays] | None = field(default=None, init=False)
 
     def stays(self, window: Window) -> Stays:
-        if self._stays is None or self._stays[0] != window:
-            self._stays = None  # one month in memory, not two
-            self._stays = (window, load_stays(self.connection, window, scope=self.scope))
-        return self._stays[1]
+        if self.read is None or self.read[0] != window:
+            self.read = None  # one month in memory, not two
+            self.read = (window, load_stays(self.connection, window, scope=self.scope))
+        return self.read[1]
 
     def ordered_clients(self, window: Window) -> Iterable[str]:
         query = select(orders.c.client_id).where(_valid_in(orders.c, window), *self.scope.orders()).distinct()
@@ -112,6 +118,25 @@ def load_stays(
     connection: Connection, window: Window, classes: Iterable[str] = COUNTED_CLASSES, *, scope: Scope = EVERYTHING
 ) -> Stays:
     """The counted visits that start (else end) on a local day of the window."""
+    return read_visits(connection, window, classes, scope).stays
+
+
+@dataclass(frozen=True, slots=True)
+class VisitsRead:
+    """The counted visits of a window, what was asked about each besides, and how they were chosen."""
+
+    stays: Stays
+    packed: Ints
+    """CARE: of a class that counts. STARTED: has a start."""
+    more: Sequence[Ints]
+    chosen: str
+    values: Mapping[str, Any]
+
+
+def read_visits(
+    connection: Connection, window: Window, classes: Iterable[str], scope: Scope, more: Sequence[str] = ()
+) -> VisitsRead:
+    """`load_stays`, with further columns of whole numbers (SQL over `visits`, never NULL) in the same reading."""
     seen, bound = as_text(connection, scope.care(visits.c))
     values = {
         **bound,
@@ -120,24 +145,36 @@ def load_stays(
         "from": instant_of(window.from_on),
         "to": instant_of(window.to_on + timedelta(days=1)),
         "classes": list(classes),
+        "care": list(COUNTED_CLASSES),
     }
-    client, person, unit, provider, start_us, end_us, packed = read_numbers(connection, _STAYS + seen, values, 7)
-    named = partial(_named_by_visits, connection, seen, values)
-    coded = [
-        code(numbers, registered_names(connection, column), partial(named, column))
-        for numbers, column in ((client, "client_id"), (person, "person"), (unit, "unit_id"), (provider, "provider_id"))
-    ]
-    (client, clients_), (person, persons), (unit, units), (provider, providers_) = coded
-    return Stays(
-        clients_, persons, units, providers_, client, person, unit, provider,
-        start_us, end_us, packed >> 4, (packed & 1) > 0, (packed & 2) > 0, (packed & 4) > 0, (packed & 8) > 0,
+    asked, chosen = (*_ASKED, *more), _CHOSEN + seen
+    columns = read_numbers(connection, f"SELECT {', '.join(asked)} {chosen}", values, len(asked))
+    client, person, unit, provider, start_us, end_us, packed = columns[: len(_ASKED)]
+    unnamed = Stays(
+        (), (), (), (), client, person, unit, provider, start_us, end_us, packed >> 6,
+        (packed & 1) > 0, (packed & 2) > 0, (packed & 4) > 0, (packed & 8) > 0,
     )  # fmt: skip
+    read = VisitsRead(unnamed, packed, columns[len(_ASKED) :], chosen, values)
+    coded = [named_codes(connection, read, column, numbers) for column, numbers in zip(_NAMED, columns, strict=False)]
+    (client, clients_), (person, persons), (unit, units), (provider, providers_) = coded
+    stays = replace(
+        unnamed, clients=clients_, persons=persons, units=units, providers=providers_,
+        client=client, person=person, unit=unit, provider=provider,
+    )  # fmt: skip
+    return replace(read, stays=stays)
+
+
+def named_codes(connection: Connection, read: VisitsRead, column: str, numbers: Ints) -> tuple[Ints, Sequence[str]]:
+    """A column of hashes as places in a list of names."""
+    ask = partial(_named_by_visits, connection, read.chosen, read.values, column)
+    return code(numbers, registered_names(connection, column), ask)
 
 
 _REGISTERED = {
     "client_id": "SELECT client_id AS name FROM clients",
     "person": "SELECT DISTINCT CASE WHEN person_key <> '' THEN 'person:' || person_key ELSE 'staff:' || staff_id END"
     " AS name FROM employments",
+    "staff_id": "SELECT DISTINCT staff_id AS name FROM employments",
     "unit_id": "SELECT unit_id AS name FROM units",
     "provider_id": "SELECT provider_id AS name FROM providers",
 }
@@ -150,11 +187,11 @@ def registered_names(connection: Connection, column: str) -> list[tuple[int, str
 
 
 def _named_by_visits(
-    connection: Connection, seen: str, values: Mapping[str, Any], column: str
+    connection: Connection, chosen: str, values: Mapping[str, Any], column: str
 ) -> list[tuple[int, str]]:
     """(hash, name) of everything the visits name: also what the registry has never known, or forgot."""
     cursor = connection.connection.cursor()
-    cursor.execute(f"SELECT DISTINCT hashtextextended({column}, 0), {column} {_CHOSEN}{seen}", values)
+    cursor.execute(f"SELECT DISTINCT hashtextextended({column}, 0), {column} {chosen}", values)
     return [(number, name) for number, name in cursor.fetchall()]
 
 

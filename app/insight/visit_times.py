@@ -78,11 +78,12 @@ def start_spreads(planned: PlannedStarts, window: Window) -> list[Spread]:
     )
     minute = (planned.planned_us - noons[day]) // 60_000_000
     late_us = planned.start_us - planned.planned_us
-    order = np.lexsort((late_us, minute, planned.client, planned.unit))
-    unit, client, minute, late_us = planned.unit[order], planned.client[order], minute[order], late_us[order]
-    new = np.ones(len(order), dtype=np.bool_)
-    new[1:] = (unit[1:] != unit[:-1]) | (client[1:] != client[:-1]) | (minute[1:] != minute[:-1])
-    begins, sizes = _runs(np.cumsum(new))
+    low, people = int(minute.min(initial=0)), int(planned.client.max(initial=0)) + 1
+    minutes = int(minute.max(initial=0)) - low + 1
+    slot = (planned.unit * people + planned.client) * minutes + minute - low
+    order = np.lexsort((late_us, slot))
+    unit, slot, late_us = planned.unit[order], slot[order], late_us[order]
+    begins, sizes = _runs(slot)
     usual = np.repeat(late_us[begins + sizes // 2], sizes) if len(order) else late_us
     kept = np.flatnonzero(np.repeat(sizes, sizes) >= FEWEST_IN_SLOT)
     distance = np.zeros(len(planned.units), dtype=np.int64)
