@@ -189,7 +189,7 @@ def follow(
     `registry`: as the derivation has read it.
     """
     altered: list[tuple[Kind, MonthAccount]] = []
-    for computed in months_flow.refresh(connection, spans, now, registry or DirectoryReader(connection)):
+    for computed in months_flow.refresh(connection, spans, now, registry):
         corrected = write_lines(connection, computed, now)
         months_flow.shut_again(connection, computed, corrected)
         altered += computed.altered

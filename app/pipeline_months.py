@@ -40,18 +40,28 @@ from app.pipeline_statements import Speaker
 from app.refusals import Invalid, MonthClosed, MonthNotClosable
 from app.registry.tables import providers
 from app.visits.draft import AccountSpan
+from app.visits.queue import is_waiting
 
 Progress = Callable[[str, int, int], None]
 
 
-def complete_month(database: Database, month: Month, now: datetime) -> None:
-    """Make every account of the month that does not exist yet; cheap when there is nothing to do."""
+def complete_month(database: Database, month: Month, now: datetime, *, client: str = "", provider: str = "") -> None:
+    """Make every account of the month that does not exist yet, or those of a client and of a provider that are asked
+    for. Cheap when there is nothing to do."""
+    with database.transaction(Caller.ingest()) as connection:
+        if not is_waiting(connection):
+            _complete(connection, month, now, client, provider)
+            return
     catch_up(database, now)
     with database.transaction(Caller.ingest()) as connection:
-        if month in closed_months(connection):
-            return
-        for computed in flow.complete_month(connection, month, now):
-            write_lines(connection, computed, now)
+        _complete(connection, month, now, client, provider)
+
+
+def _complete(connection: Connection, month: Month, now: datetime, client: str, provider: str) -> None:
+    if month in closed_months(connection):
+        return
+    for computed in flow.complete_month(connection, month, now, client_id=client, provider_id=provider):
+        write_lines(connection, computed, now)
 
 
 def attest_month(database: Database, month: Month, provider_id: str, by: str, now: datetime) -> LeftOpen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, or_, select, update
 
 from app.access.principals import Principal
 from app.access.tables import break_glasses, machine_tokens, machines, people, person_roles, sessions
@@ -24,19 +24,22 @@ class NotSignedIn(Refused):
 
 def machine_of(connection: Connection, token: str, now: datetime) -> Principal | None:
     """The machine a bearer token was issued to, while token and machine live."""
-    row = connection.execute(
-        select(machine_tokens.c.scopes, machines.c.machine_id, machines.c.provider_id, machines.c.scopes.label("all"))
-        .join(machines, machines.c.machine_id == machine_tokens.c.machine_id)
-        .where(
-            machine_tokens.c.token_hash == hash_of(token),
-            machine_tokens.c.expires_at > now,
-            machines.c.ended_at.is_(None),
-        )
-    ).one_or_none()
+    row = connection.execute(_OF_TOKEN, {"token": hash_of(token), "now": now}).one_or_none()
     if row is None:
         return None
     scopes = frozenset(row.scopes) & frozenset(row.all)
     return Principal("machine", row.machine_id, scopes=scopes, provider_id=row.provider_id)
+
+
+_OF_TOKEN = (
+    select(machine_tokens.c.scopes, machines.c.machine_id, machines.c.provider_id, machines.c.scopes.label("all"))
+    .join(machines, machines.c.machine_id == machine_tokens.c.machine_id)
+    .where(
+        machine_tokens.c.token_hash == bindparam("token"),
+        machine_tokens.c.expires_at > bindparam("now"),
+        machines.c.ended_at.is_(None),
+    )
+)
 
 
 def person_of(connection: Connection, token: str, now: datetime) -> Principal | None:

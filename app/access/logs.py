@@ -40,7 +40,7 @@ def note_change(
         "at": now, "actor": principal.id, "role": _capacity(principal), "provider_id": principal.provider_id,
         "action": action, "subject": subject, "facts": dict(facts or {}), "request_id": request_id,
     }  # fmt: skip
-    connection.execute(insert(audit_event).inline(), row)
+    connection.execute(_CHANGED, row)
 
 
 def note_reading(
@@ -59,7 +59,10 @@ def note_reading(
         "district": principal.district, "what": what, "route": asked.route, "subjects": ids, "count": len(ids),
         "request_id": asked.request_id, "break_glass": principal.break_glass,
     }  # fmt: skip
-    connection.execute(insert(reading_log).inline(), row)
+    connection.execute(_READ, row)
+
+
+_CHANGED, _READ = insert(audit_event).inline(), insert(reading_log).inline()
 
 
 def _capacity(principal: Principal) -> str:

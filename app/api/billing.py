@@ -85,7 +85,8 @@ def get_lines(
 
     Control totals over all of them: GET /months/{month}.
     """
-    wanted, since = made(request, month, utc_now()), instant_given(changed_since)
+    since = instant_given(changed_since)
+    wanted = made(request, month, utc_now(), provider=provider or principal.provider_id)
     c = billing_lines.c
     conditions = [c.month_on == wanted.first_on, *lines_seen_by(principal)]
     conditions += [c.provider_id == provider] if provider else []

@@ -201,11 +201,11 @@ def lines_seen_by(principal: Principal) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def made(request: Request, text: str, now: datetime) -> Month:
-    """The month of a path, with every account there is of it by now."""
+def made(request: Request, text: str, now: datetime, *, client: str = "", provider: str = "") -> Month:
+    """The month of a path, with every account there is of it by now, or of whom is named."""
     month = Month.parse(text)
     if month <= local_month(now).plus(_MONTHS_AHEAD):
-        complete_month(request.app.state.database, month, now)
+        complete_month(request.app.state.database, month, now, client=client, provider=provider)
     return month
 
 
@@ -254,7 +254,8 @@ def get_accounts(
 ) -> Response:
     """Accounts by client and provider; with `changed_since` by `known_at`, those that are no more with zeros."""
     now = utc_now()
-    wanted, since = made(request, month, now), instant_given(changed_since)
+    since = instant_given(changed_since)
+    wanted = made(request, month, now, client=client, provider=provider or principal.provider_id)
     c = month_accounts.c
     conditions = accounts_seen_by(principal)
     conditions += [column == value for column, value in ((c.provider_id, provider), (c.client_id, client)) if value]
@@ -273,13 +274,13 @@ def get_explanation(
 ) -> Response:
     """Every minute of one account: visits, taps, cuts, what was compensated and what was not and why; as data, and in
     sentences in Swedish and English. 404 where there is no such account, or it is not the caller's to see."""
-    wanted = made(request, month, utc_now())
     if not (client.isprintable() and provider.isprintable()):
         raise NotFound
+    wanted = made(request, month, utc_now(), client=client, provider=provider)
     c = month_accounts.c
     with reading(request, principal) as read:
         mine = (*accounts_seen_by(principal), c.client_id == client, c.provider_id == provider)
-        if not store.load_page(read.connection, wanted, mine, 1):
+        if not store.has_account(read.connection, wanted, mine):
             raise NotFound
         told = explanation(read.connection, wanted, client, provider)
         read.saw([client])

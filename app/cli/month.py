@@ -42,7 +42,7 @@ def show(
     wanted, now = month_of(m), utc_now()
     before = day_bounds(day_of(as_known_on, "--as-known-on"))[1] if as_known_on else None
     with opened(data) as database:
-        complete_month(database, wanted, now)
+        complete_month(database, wanted, now, client=client, provider=provider)
         with database.transaction(Caller.batch(), read_only=True) as connection:
             c = month_accounts.c
             if before is not None:
@@ -138,7 +138,7 @@ def explain(
         raise typer.BadParameter("sv or en", param_hint="--lang")
     wanted = month_of(m)
     with opened(data) as database:
-        complete_month(database, wanted, utc_now())
+        complete_month(database, wanted, utc_now(), client=client, provider=provider)
         with database.transaction(Caller.batch(), read_only=True) as connection:
             told = explanation(connection, wanted, client, provider)
     if fmt is Format.TABLE:

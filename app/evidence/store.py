@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     cast,
     exists,
     func,
@@ -54,6 +56,7 @@ from app.evidence.tap_store import (
     has_tap,
     last_taps,
     load_forks,
+    load_grades,
     load_taps,
     load_taps_of_stretches,
     note_forks,
@@ -91,6 +94,7 @@ __all__ = [
     "load_disputes",
     "load_excess_reasons",
     "load_forks",
+    "load_grades",
     "load_manual_visits",
     "load_planned_visits",
     "load_resolutions",
@@ -194,15 +198,20 @@ def load_excess_reasons(
     connection: Connection, wanted: Wanted = EVERYTHING, months: Collection[Month] | None = None
 ) -> list[ExcessReason]:
     """Reasons for excess of these months (None: all), by (submitted_on, reason_id); times of `wanted` are ignored."""
+    texts = None if months is None else [str(month) for month in months]
+    asked = {"client_id": wanted.clients, "provider_id": wanted.providers, "month": texts}
+    values = {name: list(among_) for name, among_ in asked.items() if among_ is not None}
+    return _made(ExcessReason, connection.execute(_excess_reasons(tuple(values)), values).all())
+
+
+@cache
+def _excess_reasons(restricted: tuple[str, ...]) -> Select[Any]:
+    """Made once: accounts ask for them all day."""
     c = excess_reasons.c
-    query = current(excess_reasons)
-    if wanted.clients is not None:
-        query = query.where(among(c.client_id, wanted.clients))
-    if wanted.providers is not None:
-        query = query.where(among(c.provider_id, wanted.providers))
-    if months is not None:
-        query = query.where(among(c.month, [str(month) for month in months]))
-    return _facts(connection, ExcessReason, query.order_by(c.submitted_on, c.reason_id))
+    query = current(excess_reasons).where(
+        *(c[name] == func.any(bindparam(name, type_=ARRAY(Text))) for name in restricted)
+    )
+    return _only(ExcessReason, query.order_by(c.submitted_on, c.reason_id))
 
 
 def load_resolutions(connection: Connection, finding_ids: Ids = None) -> list[Resolution]:
@@ -334,9 +343,17 @@ def _wanted(
 
 
 def _facts(connection: Connection, fact: type[Any], query: Select[Any]) -> list[Any]:
-    names = [field.name for field in fields(fact)]
+    return _made(fact, connection.execute(_only(fact, query)).all())
+
+
+def _only(fact: type[Any], query: Select[Any]) -> Select[Any]:
+    """The columns a fact is made of."""
     table_columns = {column.name: column for column in query.selected_columns}
-    rows = connection.execute(query.with_only_columns(*(table_columns[name] for name in names))).all()
+    return query.with_only_columns(*(table_columns[field.name] for field in fields(fact)))
+
+
+def _made(fact: type[Any], rows: Sequence[Row[Any]]) -> list[Any]:
+    names = [field.name for field in fields(fact)]
     made = _QUICK[fact]
     if "month" not in names:
         return [made(*row) for row in rows]

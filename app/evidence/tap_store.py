@@ -8,9 +8,11 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     DateTime,
@@ -18,6 +20,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     exists,
@@ -99,6 +102,23 @@ def load_taps_of_stretches(
         .order_by(taps.c.staff_id, taps.c.at, taps.c.device_id, taps.c.seq)
     )
     return [_tap(row) for row in connection.execute(query).all()]
+
+
+def load_grades(connection: Connection, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    """The grade of each of these taps, (device_id, seq), that is stored."""
+    values = {"devices": [device_id for device_id, _ in keys], "seqs": [seq for _, seq in keys]}
+    return {(device_id, seq): grade for device_id, seq, grade in connection.execute(_grades(), values).all()}
+
+
+@cache
+def _grades() -> Select[Any]:
+    given = (
+        func.unnest(bindparam("devices", type_=ARRAY(Text)), bindparam("seqs", type_=ARRAY(BigInteger)))
+        .table_valued("device_id", "seq", name="given")
+        .render_derived()
+    )
+    mine = and_(taps.c.device_id == given.c.device_id, taps.c.seq == given.c.seq)
+    return select(taps.c.device_id, taps.c.seq, _grade()).join(given, mine).where(the_tap())
 
 
 def has_tap(connection: Connection, device_id: str, seq: int) -> bool:
@@ -193,18 +213,27 @@ def note_forks(connection: Connection, keys: Collection[tuple[str, int]]) -> Non
 
 def tap_columns() -> list[ColumnElement[Any]]:
     """The columns `Tap` is made of, in its order; what other statements cast doubt on is grade D."""
-    doubted = exists().where(tap_doubts.c.device_id == taps.c.device_id, tap_doubts.c.seq == taps.c.seq)
     codes = (
         select(func.array_agg(tap_doubts.c.code))
         .where(tap_doubts.c.device_id == taps.c.device_id, tap_doubts.c.seq == taps.c.seq)
         .scalar_subquery()
     )
     changed: dict[str, ColumnElement[Any]] = {
-        "grade": case((doubted, "D"), else_=taps.c.grade),
+        "grade": _grade(),
         # As psycopg reads it: SQLAlchemy would copy every list.
-        "doubts": type_coerce(case((doubted, func.array_cat(taps.c.doubts, codes)), else_=taps.c.doubts), NullType()),
+        "doubts": type_coerce(
+            case((_doubted(), func.array_cat(taps.c.doubts, codes)), else_=taps.c.doubts), NullType()
+        ),
     }
     return [changed.get(field.name, taps.c[field.name]) for field in fields(Tap)]
+
+
+def _doubted() -> ColumnElement[bool]:
+    return exists().where(tap_doubts.c.device_id == taps.c.device_id, tap_doubts.c.seq == taps.c.seq)
+
+
+def _grade() -> ColumnElement[str]:
+    return case((_doubted(), "D"), else_=taps.c.grade)
 
 
 def the_tap() -> ColumnElement[bool]:

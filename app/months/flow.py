@@ -10,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
-from sqlalchemy import Connection, or_, select, tuple_
+from sqlalchemy import Connection, Date, Select, bindparam, exists, or_, select
 
 from app.core.month import Month
 from app.evidence.store import among
@@ -49,9 +50,12 @@ class Computed:
 
 
 def refresh(
-    connection: Connection, spans: Collection[AccountSpan], now: datetime, registry: DirectoryReader
+    connection: Connection, spans: Collection[AccountSpan], now: datetime, registry: DirectoryReader | None
 ) -> Iterable[Computed]:
-    """Compute the accounts the spans touch, and those after them that settle for them; append what has changed."""
+    """Compute the accounts the spans touch, and those after them that settle for them; append what has changed.
+
+    `registry`: as a derivation of these clients has read it.
+    """
     wanted: dict[Key, list[AccountSpan]] = defaultdict(list)
     for span in spans:
         if span.client_id and span.provider_id:
@@ -59,12 +63,11 @@ def refresh(
     book = load_policy_book(connection)
     parts = list(parts_of(sorted(wanted)))
     for keys in parts:
-        # What one reader was asked it reads again when it is asked for more: many parts have one each.
-        registry = registry if len(parts) == 1 else DirectoryReader(connection)
         links = made_up_links(connection, keys)
         active = active_months(connection, keys, *_bounds([span for key in keys for span in wanted[key]], links))
         months = {key: _touched(wanted[key], active.get(key, set()), links.get(key, ())) for key in keys}
-        yield _compute(connection, months, (book, registry), now)
+        # What a reader was asked it reads again when it is asked for more: many parts read their own.
+        yield _compute(connection, months, (book, registry if len(parts) == 1 else None), now)
 
 
 def _bounds(spans: Collection[AccountSpan], links: Mapping[Key, Collection[tuple[Month, date]]]) -> tuple[Month, Month]:
@@ -102,30 +105,42 @@ def shut_again(connection: Connection, computed: Computed, corrected: Collection
     store.shut(connection, same)
 
 
-def complete_month(connection: Connection, month: Month, now: datetime) -> Iterable[Computed]:
-    """Make the accounts of a month that nothing but an order calls for."""
-    c, o = month_accounts.c, orders.c
-    stored = select(c.client_id, c.provider_id).where(c.month_on == month.first_on, c.superseded_at.is_(None))
-    query = (
-        select(o.client_id, o.provider_id)
-        .where(
-            o.valid_from <= month.last_on,
-            or_(o.valid_to.is_(None), o.valid_to >= month.first_on),
-            tuple_(o.client_id, o.provider_id).not_in(stored),
-        )
-        .distinct()
-    )
-    keys = sorted((row.client_id, row.provider_id) for row in connection.execute(query))
+def complete_month(
+    connection: Connection, month: Month, now: datetime, *, client_id: str = "", provider_id: str = ""
+) -> Iterable[Computed]:
+    """Make the accounts of a month that nothing but an order calls for: all, or those of a client, of a provider."""
+    whose = {"client_id": client_id, "provider_id": provider_id}
+    named = tuple(name for name, value in whose.items() if value)
+    days = {"first_on": month.first_on, "last_on": month.last_on}
+    keys = sorted((row.client_id, row.provider_id) for row in connection.execute(_ordered_only(named), whose | days))
     if not keys:
         return
     book = load_policy_book(connection)
     for part in parts_of(keys):
-        yield _compute(connection, {key: {month} for key in part}, (book, DirectoryReader(connection)), now)
+        yield _compute(connection, {key: {month} for key in part}, (book, None), now)
+
+
+@cache
+def _ordered_only(named: tuple[str, ...]) -> Select[Any]:
+    """The accounts of a month that an order calls for and that are not stored, of whom is named: made once."""
+    c, o = month_accounts.c, orders.c
+    first_on, last_on = bindparam("first_on", type_=Date), bindparam("last_on", type_=Date)
+    stored = exists().where(
+        c.month_on == first_on, c.superseded_at.is_(None), c.client_id == o.client_id, c.provider_id == o.provider_id
+    )
+    return (
+        select(o.client_id, o.provider_id)
+        .where(
+            o.valid_from <= last_on, or_(o.valid_to.is_(None), o.valid_to >= first_on), ~stored,
+            *(o[name] == bindparam(name) for name in named),
+        )
+        .distinct()
+    )  # fmt: skip
 
 
 def compute_month(connection: Connection, month: Month, keys: Collection[Key]) -> Computed:
     """The chains of a month's accounts as known now, without storing anything."""
-    books = load_books(connection, keys, {month}, load_policy_book(connection), DirectoryReader(connection))
+    books = load_books(connection, keys, {month}, load_policy_book(connection))
     return Computed(books, tuple(chain_of(books, key, month) for key in keys))
 
 
@@ -146,7 +161,7 @@ def parts_of(keys: Sequence[Key]) -> Iterable[list[Key]]:
 def _compute(
     connection: Connection,
     months: Mapping[Key, set[Month]],
-    context: tuple[PolicyBook, DirectoryReader],
+    context: tuple[PolicyBook, DirectoryReader | None],
     now: datetime,
 ) -> Computed:
     every = {month for its in months.values() for month in its}

@@ -5,10 +5,30 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, between, func, literal, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Date,
+    DateTime,
+    Select,
+    Text,
+    and_,
+    between,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+    type_coerce,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import NullType
 
 from app.core.ids import finding_id
 from app.core.localtime import local_month, month_bounds
@@ -25,12 +45,14 @@ from app.months import store
 from app.months.rules.reporting_limit import ACCOUNT_CODES, month_account
 from app.months.tables import month_accounts, reopened_accounts
 from app.policies import PolicyBook
-from app.registry.store import DirectoryReader, load_prices
-from app.visits.store import outcome_from_row
+from app.registry.store import DirectoryReader, load_ordered, load_prices
+from app.visits.store import DAY, outcome_from_row
 from app.visits.tables import decline_outcomes, visits
 
 Key = tuple[str, str]
 """(client_id, provider_id)."""
+# Statements are made once: for one account their making would cost more than their answers.
+_CLIENTS = func.any(bindparam("clients", type_=ARRAY(Text)))
 
 
 @dataclass(slots=True)
@@ -109,12 +131,13 @@ def load_books(
     keys: Collection[Key],
     months: Collection[Month],
     book: PolicyBook,
-    registry: DirectoryReader,
+    registry: DirectoryReader | None = None,
     *,
     whole_history: bool = True,
 ) -> Books:
     """All that the accounts of these clients and providers in these months follow from.
 
+    `registry`: as a derivation has read it; without it the part that accounts need is read.
     Without `whole_history` the closed months before them are read of clients for whom one has been reopened; of others
     only the one just before, which is all that an open month needs: a tap costs the same after years.
     """
@@ -127,14 +150,14 @@ def load_books(
     books = Books(
         book=book,
         prices=PriceList(load_prices(connection)),
-        directory=registry.load(clients=clients),
+        directory=load_ordered(connection, clients) if registry is None else registry.load(clients=clients),
         closed=closed_months(connection),
         history=history,
         reopened=reopened,
     )
     for its in books.reopened.values():
         wanted |= its
-    for row in connection.execute(select(decline_outcomes).where(among(decline_outcomes.c.client_id, clients))):
+    for row in connection.execute(_OUTCOMES, {"clients": list(clients)}):
         outcome = outcome_from_row(row)
         books.outcomes[outcome.client_id, outcome.provider_id].append(outcome)
         if outcome.made_up_on is not None and local_month(outcome.planned_start_at) in wanted:
@@ -145,80 +168,116 @@ def load_books(
         _load_stays(connection, books, clients, month)
         _load_open_findings(connection, books, clients, month)
     books.resolved_findings = _resolved(connection, keys, wanted)
-    rows = connection.execute(select(attests.c.provider_id, attests.c.month).distinct())
-    books.attested = {(row.provider_id, Month.parse(row.month)) for row in rows}
+    books.attested = {(provider_id, Month.parse(month)) for provider_id, month in connection.execute(_ATTESTED)}
     return books
+
+
+_OUTCOMES = select(decline_outcomes).where(decline_outcomes.c.client_id == _CLIENTS)
+_ATTESTED = select(attests.c.provider_id, attests.c.month).distinct()
 
 
 def closed_months(connection: Connection) -> tuple[Month, ...]:
     """The months whose run has been, ascending."""
-    rows = connection.execute(select(closes.c.month).distinct().order_by(closes.c.month)).scalars()
-    return tuple(Month.parse(month) for month in rows)
+    return tuple(Month.parse(month) for month in connection.execute(_CLOSED).scalars())
+
+
+_CLOSED = select(closes.c.month).distinct().order_by(closes.c.month)
 
 
 def _reopened(connection: Connection, clients: Collection[str]) -> dict[Key, frozenset[Month]]:
     found: dict[Key, set[Month]] = defaultdict(set)
-    c = reopened_accounts.c
-    for row in connection.execute(select(reopened_accounts).where(among(c.client_id, clients))):
+    for row in connection.execute(_REOPENED, {"clients": list(clients)}):
         found[row.client_id, row.provider_id].add(Month.of(row.month_on))
     return {key: frozenset(months) for key, months in found.items()}
 
 
+_REOPENED = select(reopened_accounts).where(reopened_accounts.c.client_id == _CLIENTS)
+
+
 def _load_stays(connection: Connection, books: Books, clients: Collection[str], month: Month) -> None:
     """The month's stays, and which accounts have visits that are none."""
-    from_at, to_at = month_bounds(month)
-    c = visits.c
-    reach = func.greatest(c.at, c.end_at)
-    begun = and_(c.at >= from_at, c.at < to_at)
-    reaching = and_(c.at < from_at, c.end_at > from_at, c.month_on >= month.plus(-2).first_on, reach > from_at)
-    here = and_(c.month_on >= month.plus(-2).first_on, c.month_on <= month.first_on, or_(begun, reaching))
-    query = select(
-        c.client_id, c.provider_id, c.visit_id, _minute(c.start_at), _minute(c.end_at), c.service,
-        func.cardinality(c.holds) > 0, literal("unordered_second_staff") == func.any(c.findings), c.unit_id,
-        c.share_position, c.share_weights, c.status, c.role, c.grade,
-    ).where(among(c.client_id, clients), here, c.status != "cancelled")  # fmt: skip
+    from_at = month_bounds(month)[0]
     first_minute = int(from_at.timestamp()) // 60
-    for row in connection.execute(query).all():
-        key = (row[0], row[1])
-        if row[12] != "carer" or row[11] not in ("complete", "declined") or row[3] is None or row[4] is None:
+    values = {
+        "clients": list(clients), "from_at": from_at, "day_before": from_at - timedelta(days=1),
+        "month_on": month.first_on, "before_on": month.previous.first_on, "earliest_on": month.plus(-2).first_on,
+    }  # fmt: skip
+    for row in connection.execute(_STAYS, values).all():
+        client_id, provider_id, visit_id, start, end, service, held, second, unit_id, position, weights, counts = row
+        key = (client_id, provider_id)
+        if not counts or start is None or end is None:
             books.others.add((key, month))
             continue
-        first, after = int(row[3]), max(int(row[3]), int(row[4]))
+        first, after = start, max(start, end)
         if first < first_minute and after <= first_minute:
             continue
-        share = Share(row[9], tuple(row[10])) if row[10] else None
-        stay = Stay(row[2], first, after, row[5], bool(row[6]), bool(row[7]), row[8], share)
-        books.stays[key, month].append(stay)
+        share = Share(position, tuple(weights)) if weights else None
+        books.stays[key, month].append(Stay(visit_id, first, after, service, held, second, unit_id, share))
+
+
+def _stays() -> CompoundSelect[Any]:
+    """Visits of a month, and those that began in one of the two before and last into it: none lasts two months.
+
+    Apart, so that neither month before is read whole: what began within a day, and the few that last longer.
+    """
+    c = visits.c
+    from_at, day_before = (bindparam(name, type_=DateTime(timezone=True)) for name in ("from_at", "day_before"))
+    month_on, before_on, earliest_on = (bindparam(f"{name}_on", type_=Date) for name in ("month", "before", "earliest"))
+    shown = select(
+        c.client_id, c.provider_id, c.visit_id, _minute(c.start_at), _minute(c.end_at), c.service,
+        func.cardinality(c.holds) > 0, literal("unordered_second_staff") == func.any(c.findings), c.unit_id,
+        c.share_position, type_coerce(c.share_weights, NullType()),
+        and_(c.role == "carer", c.status.in_(("complete", "declined"))),
+    ).where(c.client_id == _CLIENTS, c.status != "cancelled")  # fmt: skip
+    near = and_(c.month_on == before_on, c.at >= day_before, c.end_at > from_at)
+    earlier = between(c.month_on, earliest_on, before_on)
+    long = and_(earlier, c.end_at - c.start_at > DAY, c.at < day_before, c.end_at > from_at)
+    return union_all(*(shown.where(part) for part in (c.month_on == month_on, near, long)))
 
 
 def _minute(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Whole minutes since 1970 of a stamp cut to the minute."""
-    return func.floor(func.extract("epoch", column) / 60)
+    return cast(func.floor(func.extract("epoch", column) / 60), BigInteger)
+
+
+_STAYS = _stays()
 
 
 def _load_open_findings(connection: Connection, books: Books, clients: Collection[str], month: Month) -> None:
     """How many findings of each account nobody has resolved; not those about accounts, they are made here, nor those
     about the city's price list, which are no provider's to resolve."""
     from_at, to_at = month_bounds(month)
+    values = {"clients": list(clients), "from_at": from_at, "to_at": to_at}
+    for client_id, provider_id, count in connection.execute(_OPEN_FINDINGS, values).all():
+        books.open_findings[(client_id, provider_id), month] = count
+
+
+def _open_findings() -> Select[Any]:
     c = findings.c
+    from_at, to_at = (bindparam(name, type_=DateTime(timezone=True)) for name in ("from_at", "to_at"))
     resolved = select(resolutions.c.finding_id).where(resolutions.c.finding_id == c.finding_id).exists()
-    query = (
+    return (
         select(c.client_id, c.provider_id, func.count())
         .where(
-            among(c.client_id, clients), c.at >= from_at, c.at < to_at, c.born_resolved.is_(False), ~resolved,
+            c.client_id == _CLIENTS, c.at >= from_at, c.at < to_at, c.born_resolved.is_(False), ~resolved,
             c.provider_id != "", c.step.not_in(("account", "billing")),
         )
         .group_by(c.client_id, c.provider_id)
     )  # fmt: skip
-    for client_id, provider_id, count in connection.execute(query):
-        books.open_findings[(client_id, provider_id), month] = count
+
+
+_OPEN_FINDINGS = _open_findings()
 
 
 def _resolved(connection: Connection, keys: Collection[Key], months: Collection[Month]) -> frozenset[str]:
     """Which findings these accounts may have about themselves are resolved."""
     ids = {finding_id(code, *key, str(month)) for code in ACCOUNT_CODES for key in keys for month in months}
-    rows = connection.execute(select(resolutions.c.finding_id).where(among(resolutions.c.finding_id, ids)))
-    return frozenset(rows.scalars())
+    return frozenset(connection.execute(_RESOLVED, {"ids": list(ids)}).scalars())
+
+
+_RESOLVED = select(resolutions.c.finding_id).where(
+    resolutions.c.finding_id == func.any(bindparam("ids", type_=ARRAY(Text)))
+)
 
 
 def made_up_links(connection: Connection, keys: Collection[Key]) -> dict[Key, list[tuple[Month, date]]]:

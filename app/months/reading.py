@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection
 
 from app.core.localtime import month_bounds
 from app.core.month import Month
-from app.evidence.store import tap_columns, the_tap
-from app.evidence.tables import taps
-from app.facts import Tap, Visit
+from app.evidence.store import load_grades
+from app.facts import Visit
 from app.facts.derived import JsonObject
 from app.months.flow import CLIENTS_AT_ONCE, compute_month
 from app.months.loading import Books, Key
@@ -39,10 +38,7 @@ def explanation(connection: Connection, month: Month, client_id: str, provider_i
 def _grades_of(connection: Connection, visits: list[Visit]) -> dict[tuple[str, int], str]:
     """The grade of every tap of these visits."""
     keys = [(end.device_id, end.seq) for visit in visits for end in (visit.kom, visit.gick) if end is not None]
-    if not keys:
-        return {}
-    query = select(*tap_columns()).where(tuple_(taps.c.device_id, taps.c.seq).in_(keys), the_tap())
-    return {tap.key: tap.grade for tap in (Tap(*row) for row in connection.execute(query))}
+    return load_grades(connection, keys) if keys else {}
 
 
 def visits_of(connection: Connection, month: Month, clients: list[str]) -> dict[str, list[Visit]]:

@@ -9,7 +9,22 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Text, cast, delete, func, literal, null, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Date,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    literal,
+    null,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
@@ -117,6 +132,13 @@ def load_page(
     return [stored_from_row(row) for row in connection.execute(query.order_by(*order).limit(limit))]
 
 
+def has_account(connection: Connection, month: Month, conditions: Sequence[Any]) -> bool:
+    """Whether the month has an account under the conditions, as known now."""
+    c = month_accounts.c
+    query = select(c.gone).where(c.month_on == month.first_on, c.superseded_at.is_(None), c.gone == 0, *conditions)
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def load_known_on(connection: Connection, month: Month, before: datetime) -> list[StoredAccount]:
     """The month's accounts as they were known just before an instant."""
     c = month_accounts.c
@@ -165,13 +187,18 @@ def load_closed(
 ) -> dict[Key, dict[Month, ClosedMonth]]:
     """What runs froze for these clients, in all months or these, by client and provider; without billing lines."""
     found: dict[Key, dict[Month, ClosedMonth]] = defaultdict(dict)
-    c = closed_accounts.c
-    query = select(closed_accounts).where(among(c.client_id, clients))
+    values: dict[str, Any] = {"clients": list(clients)}
     if months is not None:
-        query = query.where(c.month_on.in_([month.first_on for month in months]))
-    for row in connection.execute(query).all():
+        values["months"] = [month.first_on for month in months]
+    for row in connection.execute(_CLOSED if months is None else _CLOSED_IN, values).all():
         found[row.client_id, row.provider_id][Month.of(row.month_on)] = closed_from_row(row)
     return found
+
+
+_CLOSED = select(closed_accounts).where(
+    closed_accounts.c.client_id == func.any(bindparam("clients", type_=ARRAY(Text)))
+)
+_CLOSED_IN = _CLOSED.where(closed_accounts.c.month_on == func.any(bindparam("months", type_=ARRAY(Date))))
 
 
 def load_frozen(connection: Connection, month: Month, *conditions: Any) -> list[ClosedMonth]:

@@ -81,6 +81,17 @@ def load_directory(
     return Directory(_rows(connection, members, tuple(staff or ()), tuple(devices or ())))
 
 
+def load_ordered(connection: Connection, clients: Collection[str]) -> Directory:
+    """Of the registry what month accounts and fees follow from: these clients' orders and absences, all providers."""
+    rows = RegistryRows(
+        providers=_facts(connection, Provider, providers),
+        orders=_facts(connection, Order, orders, "client_id", clients),
+        order_services=_facts(connection, OrderService, order_services, "order_id", clients),
+        absences=_facts(connection, Absence, absences, "client_id", clients),
+    )
+    return Directory(rows)
+
+
 class DirectoryReader:
     """The part of the registry that one transaction asks for: read once, and again only when it asks for more.
 
@@ -140,8 +151,11 @@ _BOOKS: dict[str, PolicyBook] = {}
 
 def load_policies(connection: Connection) -> list[DatedValue]:
     """The municipality's own dated values, by key and date."""
-    rows = connection.execute(select(policies).order_by(policies.c.key, policies.c.valid_from))
+    rows = connection.execute(_POLICIES)
     return [DatedValue(row.key, row.value, row.valid_from, row.source) for row in rows]
+
+
+_POLICIES = select(policies).order_by(policies.c.key, policies.c.valid_from)
 
 
 def store_policies(connection: Connection, values: Sequence[DatedValue]) -> tuple[int, int, int]:
@@ -214,8 +228,8 @@ def _facts(
 ) -> list[Fact]:
     """The rows as frozen dataclasses: columns have the fields' names; a NULL reference is an empty text there."""
     if ids is None:
-        return [fact(*row) for row in connection.execute(_query(fact, table, ""))]
-    return [fact(*row) for row in connection.execute(_query(fact, table, column), {"ids": list(ids)})]
+        return [fact(*row) for row in connection.execute(_query(fact, table, "")).all()]
+    return [fact(*row) for row in connection.execute(_query(fact, table, column), {"ids": list(ids)}).all()]
 
 
 @cache

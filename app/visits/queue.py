@@ -93,8 +93,10 @@ def set_aside(connection: Connection, one: Waiting, error: str) -> None:
 
 def is_waiting(connection: Connection) -> bool:
     """Whether anything waits."""
-    c = derive_queue.c
-    return connection.execute(select(c.queue_id).where(c.failed == "").limit(1)).first() is not None
+    return connection.execute(_ANY_WAITING).first() is not None
+
+
+_ANY_WAITING = select(derive_queue.c.queue_id).where(derive_queue.c.failed == "").limit(1)
 
 
 def count(connection: Connection) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Literal
 
 from app.facts.accounts import Block
@@ -280,4 +279,4 @@ def _tap_words(facts: JsonObject, index: int) -> str:
 
 def _clock(instant: str) -> str:
     """HH:MM of a local RFC 3339 text."""
-    return datetime.fromisoformat(instant).strftime("%H:%M")
+    return instant[11:16]
