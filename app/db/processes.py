@@ -24,11 +24,14 @@ from sqlalchemy.engine import URL
 from app.core.settings import Settings
 from app.db.engine import Database
 
+Told = TypeVar("Told")
 Common = TypeVar("Common")
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 Work = Callable[[Database, Common, Part], Result]
 """A function of a module: (database handle, what all parts have in common, one part) -> result."""
+Prepare = Callable[[Database, Told], Common]
+"""A function of a module: (database handle, what this process sends) -> what all parts have in common."""
 
 
 class ProcessError(RuntimeError):
@@ -48,6 +51,10 @@ class Processes:
     def __exit__(
         self, _kind: type[BaseException] | None, _value: BaseException | None, _at: TracebackType | None
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End them, so that nobody holds what the parts had in common; the next `spread` starts others."""
         for process, pipe in self._started:
             pipe.close()
             process.terminate()
@@ -57,17 +64,24 @@ class Processes:
 
     def spread(self, work: Work[Common, Part, Result], common: Common, parts: Sequence[Part]) -> Iterator[Result]:
         """The results of the parts as they come. A fault in one is raised here; the block must be left then."""
+        return self.spread_prepared(_as_sent, work, common, parts)
+
+    def spread_prepared(
+        self, prepare: Prepare[Told, Common], work: Work[Common, Part, Result], told: Told, parts: Sequence[Part]
+    ) -> Iterator[Result]:
+        """As `spread`, where what the parts have in common is made in each process, once: what is big is not sent."""
         if self._count < 2 or len(parts) < 2:
+            common = prepare(self._database, told) if parts else None
             for part in parts:
-                yield work(self._database, common, part)
+                yield work(self._database, cast("Common", common), part)
             return
         left, pipes = deque(parts), self._pipes()
-        told = pickle.dumps((work, common), pickle.HIGHEST_PROTOCOL)
+        message = pickle.dumps((prepare, work, told), pickle.HIGHEST_PROTOCOL)
         busy: list[Any] = []
         for pipe in pipes[: len(parts)]:
-            pipe.send((told, left.popleft()))
+            pipe.send((message, left.popleft()))
             busy.append(pipe)
-        del told
+        del message
         while busy:
             for ready in wait(busy):
                 pipe = cast("Connection", ready)
@@ -88,6 +102,10 @@ class Processes:
             theirs.close()
             self._started.append((process, ours))
         return [pipe for _, pipe in self._started]
+
+
+def _as_sent(_database: Database, told: Common) -> Common:
+    return told
 
 
 def _answer(pipe: Connection) -> Any:
@@ -120,7 +138,9 @@ def _serve(pipe: Connection, url: URL, settings: Settings, passwordless: bool) -
                 work = common = None  # before the next: two at once are too much memory
                 gc.unfreeze()
                 gc.collect()
-                work, common = pickle.loads(told)  # noqa: S301 -- from the process that started this one
+                prepare, work, sent = pickle.loads(told)  # noqa: S301 -- from the process that started this one
+                common = prepare(database, sent)
+                del sent
                 gc.collect()
                 gc.freeze()
             assert work is not None  # noqa: S101 -- for the type checker: the first message tells

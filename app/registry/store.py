@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import fields
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from typing import Any, TypeVar
 
@@ -122,6 +122,11 @@ class DirectoryReader:
         return self._directory
 
 
+def load_employments(connection: Connection) -> list[Employment]:
+    """All employments of everybody."""
+    return _facts(connection, Employment, employments)
+
+
 def load_prices(connection: Connection) -> tuple[Price, ...]:
     """All prices of all dates."""
     return tuple(_facts(connection, Price, prices))
@@ -228,7 +233,13 @@ def _facts(
 ) -> list[Fact]:
     """The rows as frozen dataclasses: columns have the fields' names; a NULL reference is an empty text there."""
     if ids is None:
-        return [fact(*row) for row in connection.execute(_query(fact, table, "")).all()]
+        # A whole city's rows say few different things: each of them is kept once.
+        once: dict[Any, Any] = {}
+        known = once.setdefault
+        return [
+            fact(*[known(value, value) if type(value) in _KEPT_ONCE else value for value in row])
+            for row in connection.execute(_query(fact, table, ""))
+        ]
     return [fact(*row) for row in connection.execute(_query(fact, table, column), {"ids": list(ids)}).all()]
 
 
@@ -253,6 +264,8 @@ def _among(table: Table, column: str) -> ColumnElement[bool]:
         return order_services.c.order_id.in_(select(orders.c.order_id).where(orders.c.client_id == ids))
     return table.c[column] == ids
 
+
+_KEPT_ONCE = frozenset({str, date, datetime})
 
 # References that are NULL where the bundle has an empty cell, so that foreign keys hold.
 _REFERENCES = frozenset({"unit_id", "provider_id"})

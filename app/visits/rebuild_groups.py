@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select, text
 
 from app.evidence import store as evidence
 from app.evidence.tables import taps
-from app.facts import Directory
+from app.facts import Employment
 from app.visits.rules.corrections import Corrections
 
 TAPS_AT_ONCE = 20_000
@@ -18,14 +18,14 @@ TAPS_AT_ONCE = 20_000
 
 
 def groups_of_staff(
-    connection: Connection, directory: Directory, corrections: Corrections, tapped: Mapping[str, int]
+    connection: Connection, employments: Iterable[Employment], corrections: Corrections, tapped: Mapping[str, int]
 ) -> list[list[str]]:
     """All staff_ids that tapped (with how many taps) or stand in the registry, in parts of about `TAPS_AT_ONCE`."""
     people = _Together()
-    for staff_id in sorted(tapped.keys() | set(directory.staff_ids())):
+    for staff_id in tapped:
         people.add(staff_id)
-        for employment in directory.employments(staff_id):
-            people.join(staff_id, employment.person)
+    for employment in employments:
+        people.join(employment.staff_id, employment.person)
     named = [row for rows in corrections.by_tap.values() for row in rows if row.new_staff_id]
     by_key = _staff_of_taps(connection, [(row.kom_device_id, row.kom_seq) for row in named if row.kom_seq is not None])
     for row in named:

@@ -7,7 +7,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import date, datetime
+from datetime import date
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from app.evidence import store as evidence
 from app.evidence.store import Wanted
 from app.facts import Directory, Finding, Share, TapRef, Visit
 from app.policies import PolicyBook
+from app.registry.store import load_directory, load_policy_book
 from app.visits.lines import visit_line
 from app.visits.pairing_flow import TapReader
 from app.visits.rules.accepted import judged
@@ -42,20 +43,26 @@ TapKey = tuple[str, int]
 
 
 @dataclass(slots=True)
-class World:
-    """What every part needs and none changes. `shares`: known when the first phase is over."""
+class Round:
+    """What one rebuild tells its processes. `shares`: known when the first phase is over."""
 
     snapshot: str
-    directory: Directory
-    book: PolicyBook
-    corrections: Corrections
-    resolved: frozenset[str]
     folder: Path
-    now: datetime
     buckets: int
     strangers: tuple[str, ...]
     """Clients of stored visits that the registry does not have."""
     shares: dict[ProviderMonth, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What every part needs and none changes: each process reads it for itself, so that no third one holds it."""
+
+    round: Round
+    directory: Directory
+    book: PolicyBook
+    corrections: Corrections
+    resolved: frozenset[str]
 
 
 class Slice(NamedTuple):
@@ -82,11 +89,24 @@ def bucket_of(client_id: str, buckets: int) -> int:
     return zlib.crc32(client_id.encode()) % buckets
 
 
+def load_world(database: Database, told: Round) -> World:
+    """The registry, the policies and what was said of visits, as the rebuild's snapshot has them."""
+    with database.transaction(Caller.batch()) as connection:
+        _same_snapshot(connection, told)
+        return World(
+            round=told,
+            directory=load_directory(connection),
+            book=load_policy_book(connection),
+            corrections=Corrections.of(evidence.load_corrections(connection)),
+            resolved=frozenset(row.finding_id for row in evidence.load_resolutions(connection)),
+        )
+
+
 def pair_persons(database: Database, world: World, part: tuple[int, Sequence[str]]) -> Paired:
     """Everything that follows from the taps and manual visits of some persons alone."""
     number, staff_ids = part
     with database.transaction(Caller.batch()) as connection:
-        _same_snapshot(connection, world)
+        _same_snapshot(connection, world.round)
         taps_of = TapReader(connection).taps_of(dict.fromkeys(staff_ids, Span()))
         manuals = evidence.load_manual_visits(connection, Wanted(staff=staff_ids))
     found: list[tuple[Visit, str]] = []
@@ -112,13 +132,13 @@ def pair_persons(database: Database, world: World, part: tuple[int, Sequence[str
         Counter((visit.provider_id, month_on(visit)) for visit in living),
         Counter((visit.provider_id, month_on(visit)) for visit in living if "in_share" in visit.marks),
         {key for end in ends if (key := (end.device_id, end.seq)) in world.corrections.by_tap},
-        _spill(database, world, number, found, about),
+        _spill(database, world.round, number, found, about),
     )
 
 
-def _same_snapshot(connection: Connection, world: World) -> None:
+def _same_snapshot(connection: Connection, told: Round) -> None:
     connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-    connection.execute(text(f"SET TRANSACTION SNAPSHOT '{world.snapshot}'"))
+    connection.execute(text(f"SET TRANSACTION SNAPSHOT '{told.snapshot}'"))
 
 
 # -- between the phases
@@ -132,7 +152,7 @@ _new_ref = quick(TapRef)
 
 def _spill(
     database: Database,
-    world: World,
+    told: Round,
     number: int,
     found: Sequence[tuple[Visit, str]],
     about: Sequence[tuple[str, Finding]],
@@ -148,10 +168,10 @@ def _spill(
     rows_of: dict[int, list[Any]] = defaultdict(list)
     for visit, paired in found:
         row = (_plain(visit), paired, tuple(of_visit.get(visit.visit_id, ())))
-        rows_of[bucket_of(visit.client_id, world.buckets)].append(row)
+        rows_of[bucket_of(visit.client_id, told.buckets)].append(row)
     slices: dict[int, Slice] = {}
     name = f"{number:06d}"
-    with (world.folder / name).open("wb") as file:
+    with (told.folder / name).open("wb") as file:
         for bucket, rows in rows_of.items():
             start = file.tell()
             length = file.write(pickle.dumps(rows, pickle.HIGHEST_PROTOCOL))
@@ -177,10 +197,10 @@ def _visit(values: list[Any]) -> Visit:
     return new_visit(*values)
 
 
-def _spilled(world: World, slices: Sequence[Slice]) -> list[tuple[Visit, str, Steps]]:
+def _spilled(told: Round, slices: Sequence[Slice]) -> list[tuple[Visit, str, Steps]]:
     rows: list[tuple[Visit, str, Steps]] = []
     for name, start, length in slices:
-        with (world.folder / name).open("rb") as file:
+        with (told.folder / name).open("rb") as file:
             file.seek(start)
             read = pickle.loads(file.read(length))  # noqa: S301 -- written by this very run
         rows += [(_visit(values), paired, about) for values, paired, about in read]
@@ -196,15 +216,16 @@ def settle_clients(database: Database, world: World, part: tuple[int, Sequence[S
     What is stored of their visits already is not written again.
     """
     bucket, slices = part
-    known = (*world.directory.clients, *world.strangers)
-    clients = {client_id for client_id in known if bucket_of(client_id, world.buckets) == bucket}
+    told = world.round
+    known = (*world.directory.clients, *told.strangers)
+    clients = {client_id for client_id in known if bucket_of(client_id, told.buckets) == bucket}
     visits_of: dict[str, list[Visit]] = defaultdict(list)
     beside: dict[str, tuple[str, Steps]] = {}
-    for visit, paired, about in _spilled(world, slices):
+    for visit, paired, about in _spilled(told, slices):
         beside[visit.visit_id] = (paired, about)
         visits_of[visit.client_id].append(visit)
     with database.transaction(Caller.batch()) as connection:
-        _same_snapshot(connection, world)
+        _same_snapshot(connection, world.round)
         events = _events(connection, clients | visits_of.keys(), visits_of)
         stored = stored_lines(connection, events.keys())
     lines: list[bytes] = []
@@ -253,7 +274,7 @@ def _settled(world: World, events: ClientEvents, beside: Mapping[str, tuple[str,
             out.finding(step, finding)
             about.append(finding)
         on = month_on(visit)
-        share = world.shares.get((visit.provider_id, on))
+        share = world.round.shares.get((visit.provider_id, on))
         if share is not None and in_exceeded_share(visit, share, world.book.on(on)):
             finding = unconfirmed_finding(visit, share)
             out.finding("share", finding)

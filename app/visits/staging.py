@@ -10,16 +10,17 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Table, text
 
+from app.core.month import Month
 from app.db.callers import Login
 from app.db.copy_text import raw_connection
 from app.db.engine import Database
-from app.db.partitions import ensure_months
+from app.db.partitions import ensure_month, ensure_months
 from app.facts import DeclineOutcome, Finding
 from app.findings import store as finding_store
 from app.findings.tables import findings
@@ -29,6 +30,8 @@ from app.visits.tables import decline_outcomes, visits
 
 MOST_NAMED = 100
 _MOVES_AT_ONCE = 1000
+# Staged visits of a month from which on its indexes are built once, at the end.
+_LARGE = 50_000
 _STAGED: tuple[tuple[Table, tuple[str, ...]], ...] = (
     (visits, ("visit_id",)),
     (findings, ("finding_id",)),
@@ -144,9 +147,6 @@ def stored_lines(connection: Connection, client_ids: Collection[str]) -> dict[by
 def merge(connection: Connection, now: datetime, *, derived_visits: int) -> Difference:
     """Let what was staged replace what is stored; only rows that differ are written."""
     difference = Difference()
-    span = connection.execute(text("SELECT min(month_on) AS first, max(month_on) AS last FROM rebuild_visits")).one()
-    if span.first is not None:
-        ensure_months(connection, ["visits"], span.first, span.last)
     for table, key in _STAGED:
         connection.execute(text(f"CREATE INDEX ON rebuild_{table.name} ({', '.join(key)})"))
         connection.execute(text(f"ANALYZE rebuild_{table.name}"))
@@ -182,40 +182,60 @@ def _merge_table(
         getattr(difference, kind)[name] = count
         rows = connection.execute(text(f"SELECT named FROM rebuild_{kind} ORDER BY 1 LIMIT {MOST_NAMED}"))  # noqa: S608 - likewise
         difference.named += [{"table": name, "kind": kind, "id": row.named} for row in rows]
-    _replace(connection, name, key, (listed, chosen), now, empty=empty)
+    if not empty:
+        _take_away(connection, name, key, now)
+    source = f"rebuild_{name} n"
+    if not empty:
+        source += f" JOIN (TABLE rebuild_changed UNION ALL TABLE rebuild_new) g ON {_match('n', 'g', key)}"
+    insert = f"INSERT INTO {{}} ({listed}) SELECT {chosen} FROM {source}"  # noqa: S608 - likewise
+    if table is visits:
+        _insert_visits(connection, insert, now)
+    else:
+        connection.execute(text(insert.format(name)), {"now": now})
     for kind in queries:
         connection.execute(text(f"DROP TABLE IF EXISTS rebuild_{kind}"))
 
 
-def _replace(
-    connection: Connection, name: str, key: tuple[str, ...], columns: tuple[str, str], now: datetime, *, empty: bool
-) -> None:
-    listed, chosen = columns
-    if not empty:
-        if name == "visits":
-            connection.execute(
-                text(
-                    "UPDATE visits o SET status = 'cancelled', stated_status = 'cancelled', ceased = true, "
-                    "minutes = 0, accepted = false, holds = '{}', findings = '{}', marks = '{}', "
-                    "planned_id = '', decline_id = '', open_until_at = NULL, changed_at = :now "
-                    "FROM rebuild_gone g WHERE o.visit_id = g.key1"
-                ),
-                {"now": now},
-            )
-            _note_moves(connection, now)
-        else:
-            connection.execute(text(f"DELETE FROM {name} o USING rebuild_gone g WHERE {_match('o', 'g', key)}"))  # noqa: S608 - names of our own tables
-        connection.execute(text(f"DELETE FROM {name} o USING rebuild_changed g WHERE {_match('o', 'g', key)}"))  # noqa: S608 - likewise
-        connection.execute(text(f"DELETE FROM {name} o USING rebuild_new g WHERE {_match('o', 'g', key)}"))  # noqa: S608 - likewise
+def _take_away(connection: Connection, name: str, key: tuple[str, ...], now: datetime) -> None:
+    """What is gone, and what is stored otherwise."""
+    if name == "visits":
         connection.execute(
             text(
-                f"INSERT INTO {name} ({listed}) SELECT {chosen} FROM rebuild_{name} n JOIN "  # noqa: S608 - likewise
-                f"(SELECT * FROM rebuild_changed UNION ALL SELECT * FROM rebuild_new) g ON {_match('n', 'g', key)}"
+                "UPDATE visits o SET status = 'cancelled', stated_status = 'cancelled', ceased = true, "
+                "minutes = 0, accepted = false, holds = '{}', findings = '{}', marks = '{}', "
+                "planned_id = '', decline_id = '', open_until_at = NULL, changed_at = :now "
+                "FROM rebuild_gone g WHERE o.visit_id = g.key1"
             ),
             {"now": now},
         )
-        return
-    connection.execute(text(f"INSERT INTO {name} ({listed}) SELECT {chosen} FROM rebuild_{name} n"), {"now": now})  # noqa: S608 - likewise
+        _note_moves(connection, now)
+    else:
+        connection.execute(text(f"DELETE FROM {name} o USING rebuild_gone g WHERE {_match('o', 'g', key)}"))  # noqa: S608 - names of our own tables
+    connection.execute(text(f"DELETE FROM {name} o USING rebuild_changed g WHERE {_match('o', 'g', key)}"))  # noqa: S608 - likewise
+    connection.execute(text(f"DELETE FROM {name} o USING rebuild_new g WHERE {_match('o', 'g', key)}"))  # noqa: S608 - likewise
+
+
+def _insert_visits(connection: Connection, insert: str, now: datetime) -> None:
+    """`insert` has a place for the table. A large month without a partition is filled before it gets its indexes."""
+    months = connection.execute(
+        text("SELECT month_on, count(*) AS visits FROM rebuild_visits GROUP BY 1 ORDER BY 1")
+    ).all()
+    filled: list[date] = []
+    for row in months:
+        if row.visits < _LARGE:
+            continue
+
+        def fill(partition: str, month_on: date = row.month_on) -> None:
+            of_month = f"{insert.format(partition)} WHERE n.month_on = :month_on"
+            connection.execute(text(of_month), {"now": now, "month_on": month_on})
+            connection.execute(text(f"ANALYZE {partition}"))
+            filled.append(month_on)
+
+        ensure_month(connection, "visits", Month.of(row.month_on), fill)
+    if months:
+        ensure_months(connection, ["visits"], months[0].month_on, months[-1].month_on)
+    others = f"{insert.format('visits')} WHERE NOT n.month_on = ANY(:filled)"
+    connection.execute(text(others), {"now": now, "filled": filled})
 
 
 def _note_moves(connection: Connection, now: datetime) -> None:

@@ -98,6 +98,28 @@ def test_every_part_is_done_once_and_elsewhere_but_a_single_one_here() -> None:
             os.kill(pid, 0)
 
 
+def make_common(_database: Database, told: int) -> tuple[int, int]:
+    return told * 2, os.getpid()
+
+
+def say_common(_database: Database, common: tuple[int, int], _part: int) -> tuple[int, int, int]:
+    time.sleep(0.05)
+    return (*common, os.getpid())
+
+
+def test_what_parts_have_in_common_is_made_where_they_are_done_and_ended_processes_are_started_anew() -> None:
+    nowhere = Database("postgresql://nobody@127.0.0.1:1/none", Settings())
+    with Processes(nowhere, 2) as processes:
+        assert list(processes.spread_prepared(make_common, say_common, 4, [0])) == [(8, os.getpid(), os.getpid())]
+        found = list(processes.spread_prepared(make_common, say_common, 5, range(8)))
+        processes.end()
+        again = list(processes.spread_prepared(make_common, say_common, 6, range(8)))
+    assert {value for value, _, _ in found} == {10}
+    assert {value for value, _, _ in again} == {12}
+    assert all(made_in == done_in for _, made_in, done_in in (*found, *again))
+    assert {pid for _, _, pid in found}.isdisjoint({os.getpid(), *(pid for _, _, pid in again)})
+
+
 def wait_for_ever(_database: Database, common: str, part: int) -> None:
     Path(common, str(os.getpid())).write_text(str(part), "ascii")
     time.sleep(1)

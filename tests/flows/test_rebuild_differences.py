@@ -126,6 +126,45 @@ def test_in_two_processes_and_many_parts_it_is_the_same(derived: Database, monke
     assert TAPS_AT_ONCE > 1
 
 
+def test_a_month_that_comes_whole_gets_its_partition_filled_and_what_lay_elsewhere_moves_into_it(
+    derived: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = everything(derived)
+    with derived.transaction(Caller.batch()) as connection:
+        for statement in (
+            "ALTER TABLE visits DETACH PARTITION visits_2026_01",
+            # As taps of a month leave them that no rebuild has seen: one as it shall be, one wrong, one that is none.
+            "INSERT INTO visits SELECT * FROM visits_2026_01 WHERE staff_id = 'carl'",
+            "INSERT INTO visits SELECT * FROM visits_2026_01 WHERE staff_id = 'anna' ORDER BY visit_id LIMIT 1",
+            "UPDATE visits SET minutes = minutes + 1 WHERE staff_id = 'anna'",
+            "INSERT INTO visits SELECT * FROM visits_2026_01 WHERE staff_id = 'anna' ORDER BY visit_id DESC LIMIT 1",
+            "UPDATE visits SET visit_id = 'invented' WHERE visit_id = (SELECT max(visit_id) FROM visits)",
+            "DROP TABLE visits_2026_01",
+        ):
+            connection.execute(text(statement))
+    kept = sum(one in right for one in everything(derived))
+    assert kept > 0
+    monkeypatch.setattr("app.visits.staging._LARGE", 2)
+    difference = pipeline_derive.rebuild(derived, LATER)
+    counts = tuple(found.get("visits") for found in (difference.new, difference.changed, difference.gone))
+    assert counts == (len(right) - kept - 1, 1, 1)
+    assert everything(derived) == right
+    with derived.transaction(Caller.batch()) as connection:
+        rows = connection.execute(
+            text("SELECT tableoid::regclass::text AS name, ceased, count(*) FROM visits GROUP BY 1, 2")
+        )
+        assert {tuple(row) for row in rows} == {("visits_2026_01", False, len(right)), ("visits_2026_01", True, 1)}
+        indexes = {
+            name: connection.execute(
+                text("SELECT count(*) FROM pg_index WHERE indrelid = CAST(:name AS regclass) AND indisvalid"),
+                {"name": name},
+            ).scalar_one()
+            for name in ("visits", "visits_2026_01", "visits_default")
+        }
+        assert len(set(indexes.values())) == 1
+    assert pipeline_derive.rebuild(derived, LATER).total == 0
+
+
 def test_a_line_is_what_the_database_says_of_a_stored_visit_whatever_the_names(derived: Database) -> None:
     with derived.transaction(Caller.batch()) as connection:
         found = store.load(connection)
