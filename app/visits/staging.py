@@ -20,7 +20,7 @@ from app.core.month import Month
 from app.db.callers import Login
 from app.db.copy_text import raw_connection
 from app.db.engine import Database
-from app.db.partitions import ensure_month, ensure_months
+from app.db.partitions import ensure_months, fill_month
 from app.facts import DeclineOutcome, Finding
 from app.findings import store as finding_store
 from app.findings.tables import findings
@@ -216,7 +216,7 @@ def _take_away(connection: Connection, name: str, key: tuple[str, ...], now: dat
 
 
 def _insert_visits(connection: Connection, insert: str, now: datetime) -> None:
-    """`insert` has a place for the table. A large month without a partition is filled before it gets its indexes."""
+    """`insert` has a place for the table. A large month of which nothing was stored is filled before it has indexes."""
     months = connection.execute(
         text("SELECT month_on, count(*) AS visits FROM rebuild_visits GROUP BY 1 ORDER BY 1")
     ).all()
@@ -231,7 +231,7 @@ def _insert_visits(connection: Connection, insert: str, now: datetime) -> None:
             connection.execute(text(f"ANALYZE {partition}"))
             filled.append(month_on)
 
-        ensure_month(connection, "visits", Month.of(row.month_on), fill)
+        fill_month(connection, "visits", Month.of(row.month_on), fill)
     if months:
         ensure_months(connection, ["visits"], months[0].month_on, months[-1].month_on)
     others = f"{insert.format('visits')} WHERE NOT n.month_on = ANY(:filled)"
