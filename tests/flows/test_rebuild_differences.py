@@ -154,15 +154,38 @@ def test_a_month_that_comes_whole_gets_its_partition_filled_and_what_lay_elsewhe
             text("SELECT tableoid::regclass::text AS name, ceased, count(*) FROM visits GROUP BY 1, 2")
         )
         assert {tuple(row) for row in rows} == {("visits_2026_01", False, len(right)), ("visits_2026_01", True, 1)}
-        indexes = {
-            name: connection.execute(
-                text("SELECT count(*) FROM pg_index WHERE indrelid = CAST(:name AS regclass) AND indisvalid"),
-                {"name": name},
-            ).scalar_one()
-            for name in ("visits", "visits_2026_01", "visits_default")
-        }
-        assert len(set(indexes.values())) == 1
+    has_every_index_and_wall(derived, "visits_2026_01")
     assert pipeline_derive.rebuild(derived, LATER).total == 0
+
+
+@pytest.mark.parametrize(("large", "exchanged"), [(2, True), (1000, False)])
+def test_an_empty_partition_gives_its_place_to_a_full_one_where_that_is_worth_it(
+    derived: Database, monkeypatch: pytest.MonkeyPatch, large: int, exchanged: bool
+) -> None:
+    right = everything(derived)
+    partition = text("SELECT CAST('visits_2026_01' AS regclass)::oid")
+    with derived.transaction(Caller.batch()) as connection:
+        connection.execute(text("TRUNCATE visits_2026_01"))
+        empty = connection.execute(partition).scalar_one()
+    monkeypatch.setattr("app.visits.staging._LARGE", large)
+    assert pipeline_derive.rebuild(derived, LATER).new["visits"] == len(right)
+    assert everything(derived) == right
+    with derived.transaction(Caller.batch()) as connection:
+        assert (connection.execute(partition).scalar_one() != empty) is exchanged
+    has_every_index_and_wall(derived, "visits_2026_01")
+    assert pipeline_derive.rebuild(derived, LATER).total == 0
+
+
+def has_every_index_and_wall(database: Database, partition: str) -> None:
+    """As the partition that the migrations made."""
+    query = text(
+        "SELECT count(*) FILTER (WHERE indisvalid), relrowsecurity FROM pg_class c JOIN pg_index ON indrelid = c.oid "
+        "WHERE indrelid = CAST(:name AS regclass) GROUP BY relrowsecurity"
+    )
+    with database.transaction(Caller.batch()) as connection:
+        found = [tuple(connection.execute(query, {"name": name}).one()) for name in (partition, "visits_default")]
+    assert found[0] == found[1]
+    assert found[0][1]
 
 
 def test_a_line_is_what_the_database_says_of_a_stored_visit_whatever_the_names(derived: Database) -> None:
