@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -47,7 +48,7 @@ async def post_taps(request: Request) -> Response:
         raise DeviceUnknown
     if answer.status != 200:
         raise HeadUnreadable
-    for tap in answer.stamped:
-        TAPS.labels(tap.grade).inc()
+    for grade, taps in Counter(tap.grade for tap in answer.stamped).items():
+        TAPS.labels(grade).inc(taps)
     content = json.dumps(answer.body, separators=(",", ":"), ensure_ascii=False)
     return Response(content.encode("utf-8"), media_type="application/json")

@@ -46,12 +46,13 @@ def _settle_down() -> None:
 
     The derivation calculates for long stretches, a receipt asks the database a dozen questions and after each wants the
     interpreter back: at Python's usual 5 ms a turn that alone would be most of what a tap may wait. And what the
-    application is made of lives for ever, so the collector of garbage need not walk through it again and again.
+    application is made of lives for ever, so the collector of garbage need not walk through it again and again; nor
+    through what a flush or a derivation holds while it works, tens of thousands of objects that end by themselves.
     """
     sys.setswitchinterval(0.0005)
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(100_000, 20, 20)
 
 
 def _ended(*_: object) -> None:

@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
+from app.core.quick import quick
 from app.facts.statements import Grade
 from app.policies import Policy
 
@@ -54,6 +56,9 @@ class Stamp:
     doubts: tuple[str, ...] = ()
 
 
+new_claim, new_stamp = quick(Claim), quick(Stamp)
+
+
 def judge(claim: Claim, together: Iterable[Sample], policy: Policy, earlier: Iterable[Sample] | None = None) -> Stamp:
     """The stamp of a claim, by the heads received together with it and, where given, those received earlier.
 
@@ -72,7 +77,7 @@ def settled(stamp: Stamp) -> bool:
 
 
 def _by_samples(claim: Claim, samples: list[Sample], policy: Policy, *, fresh: bool) -> Stamp:
-    tolerance = timedelta(seconds=policy.grade_b_s)
+    tolerance = _seconds(policy.grade_b_s)
     usable = [s for s in samples if s.boot == claim.boot and claim.boot and s.received_at <= claim.received_at]
     lower, upper = _estimates(claim, usable)
     if lower is not None and upper is not None and lower < upper - tolerance:
@@ -82,10 +87,15 @@ def _by_samples(claim: Claim, samples: list[Sample], policy: Policy, *, fresh: b
         return _wall_clock_only(claim, tolerance)
     error = abs(claim.at - estimate)
     if error > tolerance:
-        return Stamp(estimate, "C", estimate, (CLOCK_DOUBT,))
-    at_once = claim.received_at - estimate <= timedelta(seconds=policy.grade_a_receive_s)
-    exact = error <= timedelta(seconds=policy.grade_a_offset_s)
-    return Stamp(claim.at, "A" if fresh and upper is not None and at_once and exact else "B", estimate)
+        return new_stamp(estimate, "C", estimate, (CLOCK_DOUBT,))
+    at_once = claim.received_at - estimate <= _seconds(policy.grade_a_receive_s)
+    exact = error <= _seconds(policy.grade_a_offset_s)
+    return new_stamp(claim.at, "A" if fresh and upper is not None and at_once and exact else "B", estimate)
+
+
+@cache
+def _seconds(number: int) -> timedelta:
+    return timedelta(seconds=number)
 
 
 def _estimates(claim: Claim, samples: list[Sample]) -> tuple[datetime | None, datetime | None]:

@@ -23,7 +23,7 @@ from app.evidence.rules.chain import Progress, place_unreadable
 from app.evidence.rules.reading import HeadRefused, Item, Upload, head_device, read_item, verified_head
 from app.evidence.rules.signatures import Signed, public_key
 from app.evidence.rules.statements import DeclineSaid, DoneSaid, HeadSaid, TapSaid, Unknown, VoidSaid
-from app.evidence.timing import NewTap, StampedTap, stamp_taps
+from app.evidence.timing import NewTap, StampedTap, new_tap, stamp_taps
 from app.policies import Policy
 
 QUARANTINED = "quarantined"
@@ -69,7 +69,8 @@ class _Session:
     head: HeadSaid
     head_hash: bytes
     items: list[Item]
-    new: list[Item] = field(default_factory=list)
+    new: list[tuple[Item, dict[str, Any]]] = field(default_factory=list)
+    """The statements that were not stored before, each with its lot."""
     results: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -181,7 +182,7 @@ def _sort_out(
         if contents:
             rows.forks.append((device.device_id, item.seq, device.provider_id))
         contents.add(item.hash)
-        session.new.append(item)
+        session.new.append((item, session.results[-1]))
         _row_of(session, item, progress, rows, now)
 
 
@@ -226,7 +227,7 @@ def _check_chain(
         device_id, mine = session.device.device_id, progress[session.device.device_id]
         said_before = [
             (item.said.seq, item.said.prev, item.said.t)
-            for item in session.new
+            for item, _ in session.new
             if item.said is not None and not isinstance(item.said, Unknown)
         ]
         said_before.append((session.head.head_seq + 1, session.head.head_hash, session.head.t))
@@ -236,7 +237,7 @@ def _check_chain(
                 rows.notes.append((device_id, seq, store.hash_bytes(prev), session.device.provider_id, at))
                 session.answer.chain_changed = True
         _remember_claim(session, mine, old, rows)
-        new = {item.seq for item in session.new}
+        new = {item.seq for item, _ in session.new}
         after += [
             (session, seq + 1) for seq in new if seq is not None and seq + 1 in mine.hashes and seq + 1 not in new
         ]
@@ -285,16 +286,11 @@ def _append_heads(connection: Connection, sessions: list[_Session], now: datetim
 def _taps_of(sessions: Iterable[_Session]) -> list[NewTap]:
     """The new taps of all uploads."""
     return [
-        NewTap(s.device, item.said, item.hash, item.document, "seq_fork" not in result["findings"])
+        new_tap(s.device, item.said, item.hash, item.document, "seq_fork" not in result["findings"])
         for s in sessions
-        for item, result in _new_with_results(s)
+        for item, result in s.new
         if isinstance(item.said, TapSaid)
     ]
-
-
-def _new_with_results(session: _Session) -> list[tuple[Item, dict[str, Any]]]:
-    fresh = {id(item) for item in session.new}
-    return [(item, result) for item, result in zip(session.items, session.results, strict=True) if id(item) in fresh]
 
 
 def _append(connection: Connection, rows: _Rows, now: datetime) -> None:
@@ -353,14 +349,14 @@ def _report(sessions: list[_Session], stamped: list[StampedTap], doubted: list[t
     by_hash = {(tap.device_id, tap.hash): tap for tap in stamped}
     for session in sessions:
         answer, taps = session.answer, []
-        for item, result in _new_with_results(session):
+        for item, result in session.new:
             tap = by_hash.get((session.device.device_id, item.hash))
             if tap is not None:
                 taps.append(tap)
                 result["findings"] += tap.doubts
         answer.stamped = tuple(taps)
-        answer.declines = tuple(item.said for item in session.new if isinstance(item.said, DeclineSaid))
-        answer.done = tuple(item.said for item in session.new if isinstance(item.said, DoneSaid))
+        answer.declines = tuple(item.said for item, _ in session.new if isinstance(item.said, DeclineSaid))
+        answer.done = tuple(item.said for item, _ in session.new if isinstance(item.said, DoneSaid))
     if sessions and doubted:
         sessions[0].answer.touched = tuple(TouchedTap(device_id, seq) for device_id, seq in doubted)
 

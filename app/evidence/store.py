@@ -51,6 +51,7 @@ from app.evidence.tables import (
 from app.evidence.tap_store import (
     Ids,
     among,
+    among_many,
     append_taps,
     count_taps,
     has_tap,
@@ -81,6 +82,7 @@ __all__ = [
     "Stored",
     "Wanted",
     "among",
+    "among_many",
     "append",
     "append_taps",
     "count_taps",

@@ -288,3 +288,8 @@ def _json_list(values: Iterable[str]) -> str:
 def among(column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
     """`= ANY(array)`: one parameter and one prepared statement however many values."""
     return column == func.any(cast(literal(list(values), ARRAY(Text)), ARRAY(Text)))
+
+
+def among_many(column: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
+    """As `among`, for many values and many rows: each row is looked up once, where `= ANY` compares it with each."""
+    return column.in_(select(func.unnest(cast(literal(list(values), ARRAY(Text)), ARRAY(Text)))))

@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from app.core.quick import quick
 from app.evidence import device_store as store
-from app.evidence.clockwork import Claim, Sample, Stamp, judge, settled
+from app.evidence.clockwork import Claim, Sample, Stamp, judge, new_claim, settled
 from app.evidence.grants import Grant, grant_doubts, load_grants
 from app.evidence.keys import Keyring
 from app.evidence.rules.statements import TapSaid
@@ -32,10 +33,6 @@ class NewTap:
     document: str
     first: bool
 
-    @property
-    def key(self) -> tuple[str, int]:
-        return (self.device.device_id, self.said.seq)
-
 
 @dataclass(frozen=True, slots=True)
 class StampedTap:
@@ -51,6 +48,9 @@ class StampedTap:
     doubts: tuple[str, ...]
     first: bool
     quarantined: bool
+
+
+new_tap, _new_stamped = quick(NewTap), quick(StampedTap)
 
 
 def stamp_taps(
@@ -71,21 +71,21 @@ def stamp_taps(
     grants = load_grants(connection, (tap.said.grant for tap in taps if tap.said.grant), keyring)
     providers = store.load_staff_providers(connection, _unowned(taps, stamps, grants))
     rows, stamped, reads = [], [], []
-    for tap in taps:
-        stamp, said = stamps[tap.key, tap.hash], tap.said
+    for tap, stamp, not_before in zip(taps, stamps, bounds, strict=True):
+        said = tap.said
         staff_id = _staff(said, grants)
         level, mirror, doubts = _tag(said, keyring)
-        doubts = (*stamp.doubts, *doubts)
+        doubts = stamp.doubts + doubts
         if said.grant is not None:
             doubts += grant_doubts(grants.get(said.grant), said.dev, said.staff or "", stamp.at)
         provider_id = tap.device.provider_id or providers.get((staff_id, stamp.at), "")
         rows.append(
             (said.dev, said.seq, tap.hash, provider_id, said.act, said.tag.uid, staff_id, said.staff_by or "",
-             said.grant or "", said.service, said.t, stamp.at, now, stamp.estimated_at, bounds.get(tap.key), now,
+             said.grant or "", said.service, said.t, stamp.at, now, stamp.estimated_at, not_before, now,
              said.boot, said.mono, stamp.grade, ",".join(doubts), level, said.tag.sun or "", tap.document)
         )  # fmt: skip
         stamped.append(
-            StampedTap(
+            _new_stamped(
                 said.dev, said.seq, tap.hash, staff_id, said.tag.uid, stamp.at, stamp.grade, doubts, tap.first,
                 tap.device.pending,
             )
@@ -132,6 +132,8 @@ def note_reads(
 def _with_counter_doubts(
     stamped: list[StampedTap], doubts: Mapping[tuple[str, int], frozenset[Any]], fresh: list[tuple[str, int]]
 ) -> tuple[list[StampedTap], list[tuple[str, int]]]:
+    if not doubts:
+        return stamped, []
     own = {(tap.device_id, tap.seq) for tap in stamped}
     marked = [
         StampedTap(
@@ -147,21 +149,24 @@ def _with_counter_doubts(
 
 def _stamps(
     connection: Connection, taps: Sequence[NewTap], heads: Mapping[str, list[Sample]], now: datetime, policy: Policy
-) -> tuple[dict[tuple[tuple[str, int], bytes], Stamp], dict[tuple[str, int], datetime]]:
-    acks = store.load_acks(connection, (tap.said.ack for tap in taps if tap.said.ack is not None))
-    claims = {}
-    bounds = {}
-    for tap in taps:
-        said = tap.said
-        not_before = acks.get((said.dev, said.ack or ""))
-        if not_before is not None:
-            bounds[tap.key] = not_before
-        claims[tap.key, tap.hash] = Claim(said.t, said.boot, said.mono, now, not_before)
-    stamps = {key: judge(claim, heads.get(key[0][0], ()), policy) for key, claim in claims.items()}
-    open_ones = {key: (key[0][0], claims[key].boot, claims[key].mono) for key, s in stamps.items() if not settled(s)}
+) -> tuple[list[Stamp], list[datetime | None]]:
+    """Of each tap its stamp, and when the receipt was given before which it cannot have been made."""
+    acks = store.load_acks(connection, {tap.said.ack for tap in taps if tap.said.ack is not None})
+    bounds = [acks.get((tap.said.dev, tap.said.ack or "")) for tap in taps]
+    claims = [
+        new_claim(tap.said.t, tap.said.boot, tap.said.mono, now, not_before)
+        for tap, not_before in zip(taps, bounds, strict=True)
+    ]
+    together = [heads.get(tap.said.dev, ()) for tap in taps]
+    stamps = [judge(claim, samples, policy) for claim, samples in zip(claims, together, strict=True)]
+    open_ones = {
+        index: (taps[index].said.dev, claims[index].boot, claims[index].mono)
+        for index, stamp in enumerate(stamps)
+        if not settled(stamp)
+    }
     earlier = store.load_samples(connection, open_ones.values(), now)
-    for key, clock in open_ones.items():
-        stamps[key] = judge(claims[key], heads.get(key[0][0], ()), policy, earlier[clock])
+    for index, clock in open_ones.items():
+        stamps[index] = judge(claims[index], together[index], policy, earlier[clock])
     return stamps, bounds
 
 
@@ -187,7 +192,11 @@ def _tag(said: TapSaid, keyring: Keyring) -> tuple[TagLevel, Mirror | None, tupl
 
 
 def _unowned(
-    taps: Sequence[NewTap], stamps: Mapping[tuple[tuple[str, int], bytes], Stamp], grants: Mapping[str, Grant]
+    taps: Sequence[NewTap], stamps: Sequence[Stamp], grants: Mapping[str, Grant]
 ) -> Iterable[tuple[str, datetime]]:
     """(staff, time) of taps on devices of no provider: such a tap is the staff member's provider's to see."""
-    return [(_staff(tap.said, grants), stamps[tap.key, tap.hash].at) for tap in taps if not tap.device.provider_id]
+    return [
+        (_staff(tap.said, grants), stamp.at)
+        for tap, stamp in zip(taps, stamps, strict=True)
+        if not tap.device.provider_id
+    ]

@@ -34,7 +34,7 @@ from app.core.ids import finding_id
 from app.core.localtime import local_month, month_bounds
 from app.core.month import Month
 from app.evidence import store as evidence
-from app.evidence.store import Wanted, among
+from app.evidence.store import Wanted, among, among_many
 from app.evidence.tables import attests, closes, excess_reasons, resolutions
 from app.facts import DeclineOutcome, ExcessReason, Share
 from app.facts.accounts import AccountInput, ClosedMonth, Stay
@@ -301,7 +301,7 @@ def active_months(connection: Connection, keys: Collection[Key], first: Month, l
     begun = between(visits.c.month_on, first.plus(-2).first_on, last.first_on)
     queries: Sequence[Any] = (
         select(visits.c.client_id, visits.c.provider_id, visits.c.month_on, func.max(visits.c.end_at))
-        .where(among(visits.c.client_id, clients), visits.c.status != "cancelled", begun)
+        .where(among_many(visits.c.client_id, clients), visits.c.status != "cancelled", begun)
         .group_by(visits.c.client_id, visits.c.provider_id, visits.c.month_on),
         store.stored_months(clients, between(month_accounts.c.month_on, first.first_on, last.first_on)),
     )

@@ -193,7 +193,13 @@ class Draft:
 
     def changed_visits(self) -> list[Visit]:
         """New and different visits."""
-        return [visit for visit_id, visit in self.visits.items() if self.stored.get(visit_id) != visit]
+        stored = self.stored
+        # Most stand as they were taken in: the very same object, without looking at its thirty fields.
+        return [
+            visit
+            for visit_id, visit in self.visits.items()
+            if (before := stored.get(visit_id)) is not visit and before != visit
+        ]
 
     def moved_visits(self) -> list[tuple[Visit, str]]:
         """Those that are somebody else's now (`store.PLACE`), as they were, with their paired staff_id."""

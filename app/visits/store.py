@@ -220,7 +220,9 @@ def _in_stretches(column: str) -> tuple[Select[Any], ...]:
     """The queries of `load_stretches`, made once."""
     given = _given()
     mine = visits.c[column] == given.c.key
-    fresh = visits.c.visit_id != func.all(bindparam("known", type_=ARRAY(Text)))
+    # A subquery is looked up in a table of hashes; `<> ALL (:known)` compared every row with thousands of them.
+    known = select(func.unnest(bindparam("known", type_=ARRAY(Text))))
+    fresh = visits.c.visit_id.not_in(known)
     living = select(visits).where(visits.c.ceased.is_(False), fresh)
     if column == "paired_staff_id":
         first_tapped = between(visits.c.tapped_at, given.c.from_at, given.c.to_at)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from app.core.quick import quick
 from app.evidence.rules.signatures import Signed, Unreadable, public_key, take_apart
 from app.evidence.rules.statements import (
     HeadSaid,
@@ -42,6 +43,9 @@ class Item:
     hash: bytes = b""
     said: Said | Unknown | None = None
     why: Why | None = None
+
+
+_new_item = quick(Item)
 
 
 class HeadRefused(Exception):  # noqa: N818 -- named for what it says
@@ -93,4 +97,4 @@ def read_item(document: str, device_id: str, key: ec.EllipticCurvePublicKey) -> 
         return Item(document, claimed_seq(signed.payload, device_id), why="unreadable")
     if said.dev != device_id:
         return Item(document, None, why="other_device")
-    return Item(document, said.seq, signed.hash, said)
+    return _new_item(document, said.seq, signed.hash, said)
