@@ -11,10 +11,11 @@ The same pure rules as the full rebuild, over the smallest part that gives the s
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, select, tuple_
 
@@ -121,10 +122,7 @@ def _overlaps(draft: Draft, work: Work) -> None:
             spans[visit.person].append(Span(visit.start_at, visit.end_at))
     near = [(person, span.from_at, span.to_at) for person, its in spans.items() for span in merged(its, MARGIN)]
     draft.load_stretches("person", near)
-    affected: dict[str, list[Visit]] = {
-        person: [visit for visit in draft.of("person", person) if any(_meets(visit, span) for span in its)]
-        for person, its in spans.items()
-    }
+    affected = {person: _meeting(draft.of("person", person), its) for person, its in spans.items()}
     draft.load_stretches(
         "person",
         [
@@ -141,8 +139,16 @@ def _overlaps(draft: Draft, work: Work) -> None:
         draft.replace_findings("person", draft.findings_of_visits(ids), found)
 
 
-def _meets(visit: Visit, span: Span) -> bool:
-    return visit.at <= span.to_at and (visit.end_at or visit.at) >= span.from_at
+def _meeting(found: Iterable[Visit], spans: Iterable[Span]) -> list[Visit]:
+    """The visits that have an instant in common with one of the spans."""
+    apart = merged(spans, timedelta(0))
+    begins = [span.from_at for span in apart]
+    meeting = []
+    for visit in found:
+        begun = bisect_right(begins, visit.end_at or visit.at)
+        if begun and apart[begun - 1].to_at >= visit.at:  # of spans apart the last that has begun ends last
+            meeting.append(visit)
+    return meeting
 
 
 def _with_changed_findings(draft: Draft) -> list[Visit]:

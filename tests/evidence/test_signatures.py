@@ -48,8 +48,8 @@ def test_any_other_header_is_no_tap_though_the_signature_fits(header: str) -> No
 
 
 def test_base64_has_one_spelling() -> None:
-    assert unb64url("QQ") == b"A"
-    for wrong in ("QR", "QQ==", "Q Q", "QQ\n", "+/", "Å"):
+    assert (unb64url(""), unb64url("QQ"), unb64url("QUI"), unb64url("QUJD")) == (b"", b"A", b"AB", b"ABC")
+    for wrong in ("Q", "QR", "QUJ", "QQ=", "QQ==", "QUI=", "Q Q", "QQ\n", "+/", "_-+A", "QUJDQ", "Å"):
         with pytest.raises(Unreadable):
             unb64url(wrong)
 
