@@ -48,20 +48,16 @@ Progress = Callable[[str, int, int], None]
 def complete_month(database: Database, month: Month, now: datetime, *, client: str = "", provider: str = "") -> None:
     """Make every account of the month that does not exist yet, or those of a client and of a provider that are asked
     for. Cheap when there is nothing to do."""
-    with database.transaction(Caller.ingest()) as connection:
-        if not is_waiting(connection):
-            _complete(connection, month, now, client, provider)
+    whose = {"client_id": client, "provider_id": provider}
+    with database.question(Caller.ingest()) as connection:
+        waiting = is_waiting(connection)
+        if not waiting and not flow.ordered_only(connection, month, **whose):
             return
-    catch_up(database, now)
+    if waiting:
+        catch_up(database, now)
     with database.transaction(Caller.ingest()) as connection:
-        _complete(connection, month, now, client, provider)
-
-
-def _complete(connection: Connection, month: Month, now: datetime, client: str, provider: str) -> None:
-    if month in closed_months(connection):
-        return
-    for computed in flow.complete_month(connection, month, now, client_id=client, provider_id=provider):
-        write_lines(connection, computed, now)
+        for computed in flow.complete_month(connection, month, now, **whose):
+            write_lines(connection, computed, now)
 
 
 def attest_month(database: Database, month: Month, provider_id: str, by: str, now: datetime) -> LeftOpen:

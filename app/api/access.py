@@ -237,10 +237,11 @@ def _authenticate(
     if bearer is None and not cookie:
         raise NotSignedIn
     database: Database = request.app.state.database
-    with database.transaction(Caller.auth()) as connection:
-        if bearer is not None:
+    if bearer is not None:
+        with database.question(Caller.auth()) as connection:
             principal = machine_of(connection, bearer.credentials, now)
-        else:
+    else:
+        with database.transaction(Caller.auth()) as connection:
             principal = person_of(connection, cookie or "", now)
     if principal is None:
         raise NotSignedIn

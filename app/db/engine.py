@@ -79,6 +79,17 @@ class Database:
                     connection.execute(_SET_PROVIDER, {"provider_id": caller.provider_id})
                 yield connection
 
+    @contextmanager
+    def question(self, caller: Caller) -> Iterator[Connection]:
+        """A connection on which every statement stands alone: a single question costs one round trip, not three.
+
+        Not for a provider, whose wall is a setting of the transaction: ValueError. Raises DBAPIError.
+        """
+        if caller.login is Login.PROVIDER:
+            raise ValueError("a provider's questions need a transaction")
+        with self.engine(caller.login).connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
     @property
     def owner(self) -> Engine:
         """The owner's pool: migrations, prepare, check and the batch commands."""

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Date, Select, bindparam, exists, or_, select
 
 from app.core.month import Month
 from app.evidence.store import among
+from app.evidence.tables import closes
 from app.facts import MonthAccount
 from app.facts.accounts import AccountResult
 from app.findings import store as finding_store
@@ -109,10 +110,7 @@ def complete_month(
     connection: Connection, month: Month, now: datetime, *, client_id: str = "", provider_id: str = ""
 ) -> Iterable[Computed]:
     """Make the accounts of a month that nothing but an order calls for: all, or those of a client, of a provider."""
-    whose = {"client_id": client_id, "provider_id": provider_id}
-    named = tuple(name for name, value in whose.items() if value)
-    days = {"first_on": month.first_on, "last_on": month.last_on}
-    keys = sorted((row.client_id, row.provider_id) for row in connection.execute(_ordered_only(named), whose | days))
+    keys = ordered_only(connection, month, client_id=client_id, provider_id=provider_id)
     if not keys:
         return
     book = load_policy_book(connection)
@@ -120,9 +118,17 @@ def complete_month(
         yield _compute(connection, {key: {month} for key in part}, (book, None), now)
 
 
+def ordered_only(connection: Connection, month: Month, *, client_id: str = "", provider_id: str = "") -> list[Key]:
+    """The accounts of an open month that an order calls for and that are not stored yet; none of a closed month."""
+    whose = {"client_id": client_id, "provider_id": provider_id}
+    named = tuple(name for name, value in whose.items() if value)
+    values = {"month": str(month), "first_on": month.first_on, "last_on": month.last_on} | whose
+    return sorted((row.client_id, row.provider_id) for row in connection.execute(_ordered_only(named), values))
+
+
 @cache
 def _ordered_only(named: tuple[str, ...]) -> Select[Any]:
-    """The accounts of a month that an order calls for and that are not stored, of whom is named: made once."""
+    """Of whom is named; made once."""
     c, o = month_accounts.c, orders.c
     first_on, last_on = bindparam("first_on", type_=Date), bindparam("last_on", type_=Date)
     stored = exists().where(
@@ -132,7 +138,7 @@ def _ordered_only(named: tuple[str, ...]) -> Select[Any]:
         select(o.client_id, o.provider_id)
         .where(
             o.valid_from <= last_on, or_(o.valid_to.is_(None), o.valid_to >= first_on), ~stored,
-            *(o[name] == bindparam(name) for name in named),
+            ~exists().where(closes.c.month == bindparam("month")), *(o[name] == bindparam(name) for name in named),
         )
         .distinct()
     )  # fmt: skip

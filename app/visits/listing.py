@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from app.core.localtime import local_date
 from app.facts import Visit
-from app.visits.store import from_row
+from app.visits.store import columns, from_row
 from app.visits.tables import moved_visits, visits
 
 _AT_ONCE = 2000
@@ -80,7 +80,7 @@ def _rows(
     if after is not None:
         visit_id = query.selected_columns["visit_id"]
         query = query.where(tuple_(at, visit_id) > tuple_(after.at, after.visit_id))
-    return [_listed(row) for row in connection.execute(query.limit(limit))]
+    return [_listed(row) for row in connection.execute(query.limit(limit)).all()]
 
 
 def stream(connection: Connection, asked: Asked) -> Iterator[Visit]:
@@ -127,7 +127,7 @@ def _month_on(at: datetime) -> date:
 
 
 def _query(asked: Asked) -> Select[Any]:
-    query = select(visits).where(*in_months(asked.from_at, asked.to_at), *_place(asked, visits))
+    query = select(*columns()).where(*in_months(asked.from_at, asked.to_at), *_place(asked, visits))
     if asked.status:
         query = query.where(_has_status(asked.status, asked.now))
     if asked.changed_since is None:
@@ -139,7 +139,7 @@ def _moved(asked: Asked) -> Select[Any]:
     """Visits that were the asked ones' and are somebody else's now."""
     c = moved_visits.c
     still = exists().where(visits.c.visit_id == c.visit_id, *_place(asked, visits))
-    query = select(moved_visits).where(
+    query = select(*columns(moved_visits)).where(
         *in_months(asked.from_at, asked.to_at, moved_visits), *_place(asked, moved_visits), ~still,
         c.changed_at >= asked.changed_since,
     )  # fmt: skip

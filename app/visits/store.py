@@ -10,11 +10,13 @@ from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Date,
     DateTime,
     Row,
     Select,
+    Table,
     TableValuedAlias,
     Text,
     and_,
@@ -25,9 +27,11 @@ from sqlalchemy import (
     select,
     text,
     tuple_,
+    type_coerce,
     update,
 )  # fmt: skip
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import NullType
 
 from app.core.localtime import local_date
 from app.db.rows import upsert
@@ -105,6 +109,14 @@ _CELLS = attrgetter(
     "gick_at", "planned_id", "decline_id", "replaced_by", "care_service", "share_position", "share_weights", "holds",
     "findings", "open_until_at", "stated_service", "stated_status", "marks", "proposal",
 )  # fmt: skip
+
+
+def columns(table: Table = visits) -> list[ColumnElement[Any]]:
+    """All columns, lists as the driver reads them: SQLAlchemy would copy every one."""
+    return [
+        type_coerce(column, NullType()).label(column.name) if isinstance(column.type, ARRAY) else column
+        for column in table.c
+    ]
 
 
 def from_row(row: Row[Any]) -> Visit:
@@ -192,7 +204,7 @@ def load_stretches(
     values: dict[str, Any] = {"keys": keys, "from_ats": from_ats, "to_ats": to_ats, "known": list(known)}
     if column != "paired_staff_id":  # a correction may have moved a visit to another month than its taps'
         values |= {"first_on": _days_before(min(from_ats)), "last_on": _day_after(max(to_ats))}
-    unique = {row.visit_id: row for query in _in_stretches(column) for row in connection.execute(query, values)}
+    unique = {row.visit_id: row for query in _in_stretches(column) for row in connection.execute(query, values).all()}
     return [(from_row(row), row.paired_staff_id) for row in unique.values()]
 
 
@@ -223,7 +235,7 @@ def _in_stretches(column: str) -> tuple[Select[Any], ...]:
     # A subquery is looked up in a table of hashes; `<> ALL (:known)` compared every row with thousands of them.
     known = select(func.unnest(bindparam("known", type_=ARRAY(Text))))
     fresh = visits.c.visit_id.not_in(known)
-    living = select(visits).where(visits.c.ceased.is_(False), fresh)
+    living = select(*columns()).where(visits.c.ceased.is_(False), fresh)
     if column == "paired_staff_id":
         first_tapped = between(visits.c.tapped_at, given.c.from_at, given.c.to_at)
         return (living.join(given, and_(mine, first_tapped)),)
