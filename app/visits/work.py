@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, true, union
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, between, func, or_, select, true, union
 
 from app.core.localtime import local_month
 from app.core.month import Month
@@ -104,6 +105,8 @@ def _household(connection: Connection, change: Change, work: Work) -> None:
     """Orders, absences, refusals: the client's own visits, and who shares a tag with it."""
     span = span_of(change)
     shared = select(tags.c.tag_uid).where(tags.c.client_id == change.key)
+    months = [visits.c.month_on >= local_month(span.from_at).first_on] if span.from_at > BEGINNING else []
+    months += [visits.c.month_on <= local_month(span.to_at).first_on] if span.to_at < END else []
     members = connection.execute(select(tags.c.client_id).where(tags.c.tag_uid.in_(shared)).distinct()).scalars().all()
     for client_id in {change.key, *members}:
         work.clients[client_id].append(span)
@@ -112,6 +115,7 @@ def _household(connection: Connection, change: Change, work: Work) -> None:
                 visits.c.client_id == client_id,
                 visits.c.at >= span.from_at,
                 visits.c.at <= span.to_at,
+                *months,
                 visits.c.ceased.is_(False),
                 true() if len(members) > 1 else visits.c.marks != [],
             )
@@ -126,17 +130,28 @@ def _household(connection: Connection, change: Change, work: Work) -> None:
 
 
 def _all_accounts(connection: Connection, change: Change, work: Work) -> None:
-    """The client's accounts with the named provider, or with everybody it has visits or orders with."""
-    span = span_of(change)
-    first = local_month(span.from_at) if span.from_at > BEGINNING else _ALL_MONTHS[0]
-    last = local_month(span.to_at) if span.to_at < END else _ALL_MONTHS[1]
+    """The client's accounts with the named provider, or with whomever it has an order, a visit, a decline or a reason
+    with."""
+    first, last = _months_of(span_of(change))
     providers = {change.provider_id} if change.provider_id else set()
     if not providers:
-        ordered = select(orders.c.provider_id).where(orders.c.client_id == change.key)
-        visited = select(visits.c.provider_id).where(visits.c.client_id == change.key)
-        providers = set(connection.execute(ordered.union(visited)).scalars())
+        providers = set(connection.execute(_with("provider_id", "client_id", change.key, first, last)).scalars())
     for provider_id in providers:
         work.accounts.add(AccountSpan(change.key, provider_id, first, last))
+
+
+def _months_of(span: Span) -> tuple[Month, Month]:
+    """The local months from the one to the other end of a stretch."""
+    first = local_month(span.from_at) if span.from_at > BEGINNING else _ALL_MONTHS[0]
+    return first, local_month(span.to_at) if span.to_at < END else _ALL_MONTHS[1]
+
+
+def _with(column: str, whose: str, key: str, first: Month, last: Month) -> CompoundSelect[Any]:
+    """All that an account of these months can follow from; visits of the two months before may reach into them, and
+    what is carried over stands in the month after."""
+    mine = (select(table.c[column]).where(table.c[whose] == key) for table in (orders, declines, excess_reasons))
+    near = between(visits.c.month_on, first.plus(-2).first_on, last.next.first_on)
+    return union(select(visits.c[column]).where(visits.c[whose] == key, near), *mine)
 
 
 def _manual(_connection: Connection, change: Change, work: Work) -> None:
@@ -218,12 +233,8 @@ def _account(connection: Connection, change: Change, work: Work) -> None:
 
 def _provider_accounts(connection: Connection, change: Change, work: Work) -> None:
     """Every account of a provider in the stretch: whoever it has an order, a visit, a decline or a reason with."""
-    span = span_of(change)
-    first = local_month(span.from_at) if span.from_at > BEGINNING else _ALL_MONTHS[0]
-    last = local_month(span.to_at) if span.to_at < END else _ALL_MONTHS[1]
-    sources = (orders, visits, declines, excess_reasons)
-    mine = (select(table.c.client_id).where(table.c.provider_id == change.key) for table in sources)
-    for client_id in connection.execute(union(*mine)).scalars():
+    first, last = _months_of(span_of(change))
+    for client_id in connection.execute(_with("client_id", "provider_id", change.key, first, last)).scalars():
         work.accounts.add(AccountSpan(client_id, change.key, first, last))
 
 
