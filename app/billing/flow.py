@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, between
 
 from app.billing import store
 from app.billing.rules.lines import LineInput, account_lines
 from app.billing.rules.tariff import Tariff, missing_prices
+from app.core.localtime import month_bounds
 from app.core.month import Month
 from app.evidence.store import among
 from app.facts import BillingLine
@@ -67,9 +68,12 @@ def _note_missing_prices(
     }  # fmt: skip
     c = findings.c
     clients = {client_id for _, (client_id, _) in places}
+    from_at, to_at = month_bounds(min(places)[0])[0], month_bounds(max(places)[0])[1]
     stored = {
         one.finding_id: one
-        for _, one in finding_store.load(connection, c.step == "billing", among(c.client_id, clients))
+        for _, one in finding_store.load(
+            connection, c.step == "billing", among(c.client_id, clients), between(c.at, from_at, to_at)
+        )
         if (Month.parse(one.fact("month")), (one.client_id, one.provider_id)) in places
     }
     finding_store.drop(connection, [one for one in stored if one not in made])

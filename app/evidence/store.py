@@ -169,8 +169,9 @@ def load_corrections(
         query = query.where(c.kind == kind)
     if correction_ids is not None:
         query = query.where(among(c.correction_id, correction_ids))
-    if taps_named is not None or manual_ids is not None or devices is not None:
-        keys = sorted(taps_named or ())
+    named_by: list[ColumnElement[bool]] = []
+    if taps_named is not None:
+        keys = sorted(taps_named)
         named = (
             func.unnest(
                 cast(literal([key[0] for key in keys], ARRAY(Text)), ARRAY(Text)),
@@ -179,13 +180,13 @@ def load_corrections(
             .table_valued("device_id", "seq", name="named")
             .render_derived()
         )
-        query = query.where(
-            or_(
-                tuple_(c.kom_device_id, c.kom_seq).in_(select(named.c.device_id, named.c.seq)),
-                and_(c.manual_id != "", among(c.manual_id, manual_ids or ())),
-                and_(c.kind == "set_staff_of_device", among(c.device_id, devices or ())),
-            )
-        )
+        named_by.append(tuple_(c.kom_device_id, c.kom_seq).in_(select(named.c.device_id, named.c.seq)))
+    if manual_ids is not None:
+        named_by.append(and_(c.manual_id != "", among(c.manual_id, manual_ids)))
+    if devices is not None:
+        named_by.append(and_(c.kind == "set_staff_of_device", among(c.device_id, devices)))
+    if named_by:  # alone each has its index; together the whole table is read
+        query = query.where(or_(*named_by))
     return _facts(connection, Correction, query)
 
 

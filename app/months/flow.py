@@ -13,8 +13,9 @@ from datetime import date, datetime
 from functools import cache
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Date, Select, bindparam, exists, or_, select
+from sqlalchemy import Connection, Date, Select, between, bindparam, exists, or_, select
 
+from app.core.localtime import month_bounds
 from app.core.month import Month
 from app.evidence.store import among
 from app.evidence.tables import closes
@@ -65,28 +66,32 @@ def refresh(
     parts = list(parts_of(sorted(wanted)))
     for keys in parts:
         links = made_up_links(connection, keys)
-        active = active_months(connection, keys, *_bounds([span for key in keys for span in wanted[key]], links))
-        months = {key: _touched(wanted[key], active.get(key, set()), links.get(key, ())) for key in keys}
+        linked = {key: _linked(wanted[key], links.get(key, ())) for key in keys}
+        named = [(span.first, span.last.next) for key in keys for span in wanted[key]]
+        named += [(month, month.next) for its in linked.values() for month in its]
+        active = active_months(connection, keys, min(first for first, _ in named), max(last for _, last in named))
+        months = {key: _touched(wanted[key], active.get(key, set()), linked[key]) for key in keys}
         # What a reader was asked it reads again when it is asked for more: many parts read their own.
         yield _compute(connection, months, (book, registry if len(parts) == 1 else None), now)
 
 
-def _bounds(spans: Collection[AccountSpan], links: Mapping[Key, Collection[tuple[Month, date]]]) -> tuple[Month, Month]:
-    """The first and the last month that `_touched` may name."""
-    linked = [month for its in links.values() for month, _ in its]
-    first = min([span.first for span in spans] + linked)
-    return first, max([span.last for span in spans] + linked).next
+def _linked(spans: Collection[AccountSpan], links: Collection[tuple[Month, date]]) -> set[Month]:
+    """The months of declines that are linked to a day of the months touched, or to the same day as a decline of them.
+
+    Links of other months are none of the change's: a client who made something up a year ago costs no more today."""
+    days = {
+        on
+        for month, on in links
+        if any(s.first <= month <= s.last.next or s.first <= Month.of(on) <= s.last for s in spans)
+    }
+    return {month for month, on in links if on in days}
 
 
-def _touched(spans: Collection[AccountSpan], active: set[Month], links: Collection[tuple[Month, date]]) -> set[Month]:
+def _touched(spans: Collection[AccountSpan], active: set[Month], linked: Collection[Month]) -> set[Month]:
     """The months with an account that may differ: those of the spans, the one after, into which they may be carried,
-    and those of declines that are linked to a day of these months, or to the same day as a decline of them."""
+    and the linked ones likewise."""
     touched = {month for month in active if any(span.first <= month <= span.last.next for span in spans)}
-    days = {on for month, on in links if month in touched or any(s.first <= Month.of(on) <= s.last for s in spans)}
-    for month, on in links:
-        if on in days:
-            touched |= {month, month.next} & active
-    return touched
+    return touched.union(*({month, month.next} & active for month in linked))
 
 
 def shut_again(connection: Connection, computed: Computed, corrected: Collection[tuple[Key, Month]]) -> None:
@@ -196,7 +201,8 @@ def chain_of(books: Books, key: Key, month: Month) -> Chain:
     history = books.history_of(key)
     inputs = {month: books.input_of(key, month)}
     before = books.input_of(key, month.previous)
-    if before.reasons or month.previous in history:
+    # A closed month that nothing has touched since owes nothing; what is carried over needs a reason.
+    if before.reasons:
         inputs[month.previous] = before
     for origin in books.reopened.get(key, ()):
         if origin in history:
@@ -253,10 +259,15 @@ def _store_findings(
     connection: Connection, by_place: Mapping[tuple[Month, str, str], AccountResult], now: datetime
 ) -> None:
     clients = {client_id for _, client_id, _ in by_place}
+    months = [month for month, _, _ in by_place]
+    from_at, to_at = month_bounds(min(months))[0], month_bounds(max(months))[1]
     stored = {
         finding.finding_id: finding
         for _, finding in finding_store.load(
-            connection, findings.c.step == "account", among(findings.c.client_id, clients)
+            connection,
+            findings.c.step == "account",
+            among(findings.c.client_id, clients),
+            between(findings.c.at, from_at, to_at),
         )
         if (Month.parse(finding.fact("month")), finding.client_id, finding.provider_id) in by_place
         and finding.code != "order_misfit"

@@ -138,15 +138,27 @@ def load_books(
     """All that the accounts of these clients and providers in these months follow from.
 
     `registry`: as a derivation has read it; without it the part that accounts need is read.
-    Without `whole_history` the closed months before them are read of clients for whom one has been reopened; of others
-    only the one just before, which is all that an open month needs: a tap costs the same after years.
+    Without `whole_history` closed months are read of clients for whom one has been reopened, and the one just before of
+    those with reasons to carry over: all that an open month needs, so a tap costs the same after years.
     """
     clients = {client_id for client_id, _ in keys}
-    wanted = {*months, *(month.previous for month in months)}
+    reasons = evidence.load_excess_reasons(connection, Wanted(clients=clients))
     reopened = _reopened(connection, clients)
-    history = store.load_closed(connection, clients, None if whole_history else wanted)
-    if not whole_history and reopened:
-        history |= store.load_closed(connection, {client_id for client_id, _ in reopened})
+    # The month before is looked at of those who may carry something over, an earlier one of those it was reopened for.
+    wanted: dict[Month, set[str]] = defaultdict(set, {month: set(clients) for month in months})
+    before = {month.previous for month in months}
+    carrying = {reason.client_id for reason in reasons if reason.month in before}
+    for reason in reasons:
+        if reason.month in before:
+            wanted[reason.month].add(reason.client_id)
+    for (client_id, _), its in reopened.items():
+        for month in its:
+            wanted[month].add(client_id)
+    if whole_history:
+        history = store.load_closed(connection, clients)
+    else:
+        history = store.load_closed(connection, carrying, before.union(months)) if carrying else {}
+        history |= store.load_closed(connection, {client_id for client_id, _ in reopened}) if reopened else {}
     books = Books(
         book=book,
         prices=PriceList(load_prices(connection)),
@@ -155,18 +167,17 @@ def load_books(
         history=history,
         reopened=reopened,
     )
-    for its in books.reopened.values():
-        wanted |= its
     for row in connection.execute(_OUTCOMES, {"clients": list(clients)}):
         outcome = outcome_from_row(row)
         books.outcomes[outcome.client_id, outcome.provider_id].append(outcome)
-        if outcome.made_up_on is not None and local_month(outcome.planned_start_at) in wanted:
-            wanted = {*wanted, Month.of(outcome.made_up_on)}
-    for reason in evidence.load_excess_reasons(connection, Wanted(clients=clients)):
+        looked_at = wanted.get(local_month(outcome.planned_start_at), ())
+        if outcome.made_up_on is not None and outcome.client_id in looked_at:
+            wanted[Month.of(outcome.made_up_on)].add(outcome.client_id)
+    for reason in reasons:
         books.reasons[reason.client_id, reason.provider_id].append(reason)
-    for month in wanted:
-        _load_stays(connection, books, clients, month)
-        _load_open_findings(connection, books, clients, month)
+    for month, whose in wanted.items():
+        _load_stays(connection, books, whose, month)
+        _load_open_findings(connection, books, whose, month)
     books.resolved_findings = _resolved(connection, keys, wanted)
     books.attested = {(provider_id, Month.parse(month)) for provider_id, month in connection.execute(_ATTESTED)}
     return books

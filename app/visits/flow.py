@@ -40,7 +40,7 @@ from app.visits.pairing_flow import (
 )
 from app.visits.queue import Change
 from app.visits.rules.accepted import judged, may_hold
-from app.visits.rules.manual_share import unconfirmed_findings
+from app.visits.rules.manual_share import may_exceed, unconfirmed_findings
 from app.visits.rules.overlap import overlap_findings
 from app.visits.stretch import MARGIN, Span, merged
 from app.visits.tables import visits
@@ -234,7 +234,9 @@ def _share(
         of_month[visit.provider_id, store.month_on(visit)].append(visit)
     for month, its in of_month.items():
         policy = book.on(month[1])
-        made = unconfirmed_findings(its, policy, all_living=store.count_living(connection, *month))
+        # Counting a provider's month is worth it only where its share may be exceeded at all.
+        living = store.count_living(connection, *month) if may_exceed(its, policy) else len(its)
+        made = unconfirmed_findings(its, policy, all_living=living)
         draft.replace_findings("share", draft.findings_of_visits(visit.visit_id for visit in its), made)
     _judge(draft, _with_changed_findings(draft), book)
     derived.accounts |= _accounts(draft, Work())

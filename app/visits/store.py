@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     TableValuedAlias,
     Text,
+    TextClause,
     and_,
     between,
     bindparam,
@@ -37,7 +38,7 @@ from app.core.localtime import local_date
 from app.db.rows import upsert
 from app.facts import DeclineOutcome, Share, TapRef, Visit
 from app.visits.rules.changed import new_visit
-from app.visits.tables import decline_outcomes, moved_visits, visits
+from app.visits.tables import ELSEWHERE, decline_outcomes, moved_visits, visits
 
 _INSTANT = DateTime(timezone=True)
 DAY = text("interval '1 day'")
@@ -154,23 +155,36 @@ def put(
     so that no other month is asked; of one that is not among them a ceased row may lie anywhere.
     """
     rows = [to_row(visit, paired_staff_id, now) for visit, paired_staff_id in changed]
-    if not rows:
-        return
-    moved = [row for row in rows if not _stays(stored.get(row["visit_id"]), row["month_on"])]
-    if moved:
-        connection.execute(
-            text(
-                "DELETE FROM visits v "
-                "USING unnest(CAST(:ids AS text[]), CAST(:months AS date[])) AS k (visit_id, month_on) "
-                "WHERE v.visit_id = k.visit_id AND v.month_on <> k.month_on"
-            ),
-            {"ids": [row["visit_id"] for row in moved], "months": [row["month_on"] for row in moved]},
-        )
+    fresh = [(row["visit_id"], row["month_on"]) for row in rows if row["visit_id"] not in stored]
+    if fresh:
+        _run(connection, _DROP_CEASED, fresh)
+    left = [(row["visit_id"], month_on(before)) for row in rows if (before := _left(row, stored)) is not None]
+    if left:
+        _run(connection, _DROP_LEFT, left)
     upsert(connection, visits, rows, ("visit_id", "month_on"))
 
 
-def _stays(before: Visit | None, month: date) -> bool:
-    return before is not None and month_on(before) == month
+_DROP_LEFT = text(
+    "DELETE FROM visits v USING unnest(CAST(:ids AS text[]), CAST(:months AS date[])) AS k (visit_id, month_on)"
+    " WHERE v.visit_id = k.visit_id AND v.month_on = k.month_on"
+)
+# By a small index of each month's partition, all ids at once.
+_DROP_CEASED = text(
+    "DELETE FROM visits v WHERE v.ceased AND v.visit_id = ANY(CAST(:ids AS text[]))"
+    " AND NOT EXISTS (SELECT FROM unnest(CAST(:ids AS text[]), CAST(:months AS date[])) AS k (visit_id, month_on)"
+    " WHERE v.visit_id = k.visit_id AND v.month_on = k.month_on)"
+)
+
+
+def _run(connection: Connection, statement: TextClause, keys: Sequence[tuple[str, date]]) -> None:
+    ids, months = (list(part) for part in zip(*keys, strict=True))
+    connection.execute(statement, {"ids": ids, "months": months})
+
+
+def _left(row: Mapping[str, Any], stored: Mapping[str, Visit]) -> Visit | None:
+    """The visit as it was, where it lies in another month from now on."""
+    before = stored.get(row["visit_id"])
+    return before if before is not None and month_on(before) != row["month_on"] else None
 
 
 def bury(connection: Connection, ceased: Iterable[tuple[Visit, str]], now: datetime) -> None:
@@ -202,51 +216,102 @@ def load_stretches(
     """
     keys, from_ats, to_ats = (list(part) for part in zip(*stretches, strict=True))
     values: dict[str, Any] = {"keys": keys, "from_ats": from_ats, "to_ats": to_ats, "known": list(known)}
-    if column != "paired_staff_id":  # a correction may have moved a visit to another month than its taps'
-        values |= {"first_on": _days_before(min(from_ats)), "last_on": _day_after(max(to_ats))}
-    unique = {row.visit_id: row for query in _in_stretches(column) for row in connection.execute(query, values).all()}
+    if column == "paired_staff_id":
+        values |= _months(min(from_ats), _later(max(to_ats)))
+        rows = [*connection.execute(_FIRST_TAPPED, values), *_elsewhere(connection, stretches, known)]
+    else:
+        values |= _months(min(from_ats), max(to_ats)) | {"earliest": min(from_ats), "latest": max(to_ats)}
+        rows = [row for query in _in_stretches(column) for row in connection.execute(query, values)]
+    unique = {row.visit_id: row for row in rows}
     return [(from_row(row), row.paired_staff_id) for row in unique.values()]
 
 
+_FIRST_TAPPED = text(
+    "SELECT v.* FROM unnest(CAST(:keys AS text[]), CAST(:from_ats AS timestamptz[]), CAST(:to_ats AS timestamptz[]))"
+    " AS given (key, from_at, to_at) JOIN visits v ON v.paired_staff_id = given.key"
+    " AND v.tapped_at BETWEEN given.from_at AND given.to_at WHERE NOT v.ceased"
+    " AND v.month_on BETWEEN :first_on AND :last_on AND v.visit_id NOT IN (SELECT unnest(CAST(:known AS text[])))"
+).columns(*visits.c)
 _REACHING = text(
     "SELECT v.* FROM unnest(CAST(:keys AS text[]), CAST(:from_ats AS timestamptz[])) AS given (key, from_at)"
     " JOIN visits v ON v.paired_staff_id = given.key AND v.tapped_at < given.from_at"
-    " AND v.tapped_at >= given.from_at - CAST(:far AS interval) WHERE NOT v.ceased AND (v.kom_at IS NULL"
+    " AND v.tapped_at >= given.from_at - CAST(:far AS interval) WHERE NOT v.ceased"
+    " AND v.month_on BETWEEN :first_on AND :last_on AND (v.kom_at IS NULL"
     " OR v.gick_at IS NULL OR v.gick_at >= given.from_at - CAST(:touch AS interval)"
     " OR v.gick_at - v.kom_at <= CAST(:retry AS interval))"
 ).columns(*visits.c)
+_ELSEWHERE = select(*columns()).where(
+    visits.c.paired_staff_id == func.any(bindparam("keys", type_=ARRAY(Text))),
+    visits.c.ceased.is_(False),
+    text(f"({ELSEWHERE})"),
+)
 
 
 def load_reaching(
     connection: Connection, points: Sequence[tuple[str, datetime]], far: timedelta, touch: timedelta, retry: timedelta
 ) -> list[tuple[Visit, str]]:
     """(visit, paired_staff_id) of the living visits of these staff_ids first tapped before their instant, at most
-    `far`, that a later tap may still meet: without an end, ended at most `touch` before, or at most `retry` long."""
+    `far`, that a later tap may still meet: without an end, ended at most `touch` before, or at most `retry` long; and
+    maybe others."""
     keys, from_ats = (list(part) for part in zip(*points, strict=True))
-    values = {"keys": keys, "from_ats": from_ats, "far": far, "touch": touch, "retry": retry}
-    return [(from_row(row), row.paired_staff_id) for row in connection.execute(_REACHING, values)]
+    values: dict[str, Any] = {"keys": keys, "from_ats": from_ats, "far": far, "touch": touch, "retry": retry}
+    values |= _months(min(from_ats) - far, _later(max(from_ats)))
+    rows = [
+        *connection.execute(_REACHING, values),
+        *_elsewhere(connection, [(key, at - far, at) for key, at in points]),
+    ]
+    return [(from_row(row), row.paired_staff_id) for row in rows]
+
+
+def _elsewhere(
+    connection: Connection, stretches: Sequence[tuple[str, datetime, datetime]], known: Collection[str] = ()
+) -> list[Row[Any]]:
+    """The living visits first tapped within the stretches of their paired staff_id whose times a correction has moved
+    more than a day from that tap, to whatever month: they are so few that all of these staff_ids are read."""
+    rows = connection.execute(_ELSEWHERE, {"keys": sorted({key for key, _, _ in stretches})}).all()
+    return [
+        row
+        for row in rows
+        if row.visit_id not in known
+        and any(key == row.paired_staff_id and start <= row.tapped_at <= end for key, start, end in stretches)
+    ]
 
 
 @cache
 def _in_stretches(column: str) -> tuple[Select[Any], ...]:
-    """The queries of `load_stretches`, made once."""
-    given = _given()
-    mine = visits.c[column] == given.c.key
+    """The queries of `load_stretches` for a column of whose visits any part counts, made once."""
+    given, key = _given(), visits.c[column]
     # A subquery is looked up in a table of hashes; `<> ALL (:known)` compared every row with thousands of them.
     known = select(func.unnest(bindparam("known", type_=ARRAY(Text))))
     fresh = visits.c.visit_id.not_in(known)
     living = select(*columns()).where(visits.c.ceased.is_(False), fresh)
-    if column == "paired_staff_id":
-        first_tapped = between(visits.c.tapped_at, given.c.from_at, given.c.to_at)
-        return (living.join(given, and_(mine, first_tapped)),)
-    reach = func.greatest(visits.c.at, visits.c.end_at) >= given.c.from_at
     # The months first, so that other partitions are not looked at.
     first_on, last_on = bindparam("first_on", type_=Date), bindparam("last_on", type_=Date)
     months = between(visits.c.month_on, first_on, last_on)
-    near = and_(months, visits.c.at >= given.c.from_at - DAY, visits.c.at <= given.c.to_at, reach)
-    until = visits.c.month_on <= last_on
-    long = and_(until, visits.c.end_at - visits.c.start_at > DAY, visits.c.at <= given.c.to_at, reach)
-    return living.join(given, and_(mine, near)), living.join(given, and_(mine, long))
+    reach = func.greatest(visits.c.at, visits.c.end_at)
+    begun = and_(visits.c.at >= given.c.from_at - DAY, visits.c.at <= given.c.to_at)
+    near = living.join(given, and_(key == given.c.key, months, begun, reach >= given.c.from_at))
+    # What lasts longer than a day may have begun in any month: all keys at once in each one's small index.
+    long = living.where(
+        key == func.any(bindparam("keys", type_=ARRAY(Text))),
+        visits.c.month_on <= last_on,
+        visits.c.end_at - visits.c.start_at > DAY,
+        visits.c.at <= bindparam("latest", type_=_INSTANT),
+        reach >= bindparam("earliest", type_=_INSTANT),
+    )
+    few = long.cte("few").prefix_with("MATERIALIZED")
+    same = and_(few.c[column] == given.c.key, few.c.at <= given.c.to_at)
+    return near, select(few).join(given, and_(same, func.greatest(few.c.at, few.c.end_at) >= given.c.from_at))
+
+
+def _months(from_at: datetime, to_at: datetime) -> dict[str, date]:
+    """The bounds of month_on for visits that began between a day before one instant and another."""
+    return {"first_on": _days_before(from_at), "last_on": _day_after(to_at)}
+
+
+def _later(at: datetime) -> datetime:
+    """A day later, where there is one."""
+    return at + timedelta(days=1) if at.year < 9999 else at
 
 
 def _days_before(at: datetime) -> date:

@@ -27,6 +27,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from app.db.base import metadata
 
+# `visits` that do not lie within a day of their first tap.
+ELSEWHERE = "at - tapped_at > interval '1 day' OR tapped_at - at > interval '1 day'"
+
 
 def _text(name: str) -> Column[Any]:
     return Column(name, Text, nullable=False, server_default="")
@@ -102,6 +105,10 @@ visits = Table(
     # Visits of more than a day reach far; the few there are are looked for beside those that began nearby.
     Index("ix_visits_long_client", "client_id", postgresql_where=text("end_at - start_at > interval '1 day'")),
     Index("ix_visits_long_person", "person", postgresql_where=text("end_at - start_at > interval '1 day'")),
+    # The few whose times were corrected to another day than their taps', and those that ceased: neither needs lie in
+    # the months a question about taps or ids names.
+    Index("ix_visits_elsewhere", "paired_staff_id", postgresql_where=text(ELSEWHERE)),
+    Index("ix_visits_ceased", "visit_id", postgresql_where=text("ceased")),
     Index("ix_visits_manual_id", "manual_id", postgresql_where=text("manual_id <> ''")),
     # Few: what is not complete. Open visits are asked for all day, and the last three days hold thousands of others.
     Index("ix_visits_open", "provider_id", "at", postgresql_where=text("status = 'incomplete'")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from statistics import median
 
 from app.core.clock import utc_now
 from app.core.localtime import local_date
+from app.core.month import Month
 from tests.bench.figures import Figure
 from tests.bench.history import grown, imported
 from tests.bench.import_derive import MONTH, bundle_of, simulate
@@ -99,7 +100,9 @@ def _one_day(world: World, clients: int, day: date) -> Path:
     else:
         with zipfile.ZipFile(given) as archive:
             archive.extractall(folder)
-    known = f"{MONTH}-{min(day.day, 28):02d}"
+    given_on = Month.parse(MONTH).first_on.replace(day=min(day.day, 28))
+    known, next_day = str(given_on), timedelta(days=1)
+    moved = {known: str(day), str(given_on + next_day): str(day + next_day)}
     for name, column in DAYS.items():
         with (folder / name).open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
@@ -108,5 +111,10 @@ def _one_day(world: World, clients: int, day: date) -> Path:
         with (folder / name).open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
-            writer.writerows({one: text.replace(known, str(day)) for one, text in row.items()} for row in kept)
+            writer.writerows({one: _moved(text, moved) for one, text in row.items()} for row in kept)
     return folder
+
+
+def _moved(text: str, moved: Mapping[str, str]) -> str:
+    """A cell with its date as another: what begins on a day may end on the one after."""
+    return moved.get(text[:10], text[:10]) + text[10:]

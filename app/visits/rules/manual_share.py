@@ -60,6 +60,12 @@ def share_exceeded(in_share: int, visits: int, policy: Policy) -> bool:
     return in_share > policy.manual_share_floor and in_share * 100 > policy.manual_share_percent * visits
 
 
+def may_exceed(visits: Iterable[Visit], policy: Policy) -> bool:
+    """Whether the share of these visits is exceeded if only the percent is."""
+    in_share = sum("in_share" in visit.marks for visit in visits if visit.status != "cancelled")
+    return in_share > policy.manual_share_floor
+
+
 def unconfirmed_findings(
     visits: Sequence[Visit], policy: Policy, *, all_living: int | None = None
 ) -> tuple[Finding, ...]:
