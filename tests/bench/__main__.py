@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None, sizes: Sizes | None = None) -> 
     parser.add_argument("--only", action="append", choices=list(GROUPS), help="these groups; repeatable")
     parser.add_argument(
         "--data", type=Path, metavar="FOLDER",
-        help="an installation with an imported month for reads and long_memory, instead of making one; IT IS CHANGED",
+        help="an installation with an imported month for reads, instead of making one; IT IS CHANGED",
     )  # fmt: skip
     wanted = parser.parse_args(arguments)
     chosen = sizes or (QUICK if wanted.quick else FULL)

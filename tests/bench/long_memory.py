@@ -54,7 +54,8 @@ def measure(world: World) -> Iterator[Figure]:
     yield Figure("tap_with_one_day", day, "CPU-ms", None, None, note.format("yesterday"))
     note = note.format(f"{len(months)} closed months and the begun one")
     yield Figure("tap_with_history", long, "CPU-ms", None, None, note)
-    yield Figure("history_factor", long / day, "ratio", AT_MOST, None, f"medians of {ROUNDS}, in turn")
+    said = f"{long:.2f} / {day:.2f} CPU-ms a tap, medians of {ROUNDS}, in turn"
+    yield Figure("history_factor", long / day, "ratio", AT_MOST, None, said)
 
 
 def _cost(world: World, served: Served, rounds: Sequence[Round], prefix: str) -> float:
