@@ -146,8 +146,8 @@ def shadow(
     from app.facts.prices import PriceList  # noqa: PLC0415 -- `--help` needs no numpy
     from app.insight.figures_store import load_names, load_shadow  # noqa: PLC0415 -- likewise
     from app.insight.models import model_names, model_text  # noqa: PLC0415 -- likewise
-    from app.insight.shadow import shadow_object  # noqa: PLC0415 -- likewise
     from app.insight.shadow_model import read_shadow_model  # noqa: PLC0415 -- likewise
+    from app.insight.shadow_report import shadow_object  # noqa: PLC0415 -- likewise
     from app.insight.shadow_rows import account_months  # noqa: PLC0415 -- likewise
     from app.registry.store import load_prices  # noqa: PLC0415 -- likewise
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
-from app.core.localtime import month_bounds
+from app.core.localtime import STOCKHOLM, month_bounds
 from app.core.month import Month
 from app.evidence.store import is_current
 from app.evidence.tables import resolutions
@@ -82,7 +82,15 @@ def load_shadow(connection: Connection, month: Month) -> ShadowFacts:
     outcomes = select(decline_outcomes).where(
         decline_outcomes.c.planned_start_at >= from_at, decline_outcomes.c.planned_start_at < to_at
     )
-    done = select(services_done).where(services_done.c.done_at >= from_at, services_done.c.done_at < to_at)
+    # by local week, as the run counts: a city's month is 400,000 times somebody did something
+    kinds = (services_done.c.client_id, services_done.c.provider_id, services_done.c.care_service)
+    done = (
+        select(
+            *kinds, func.min(services_done.c.done_at).label("first_at"), func.sum(services_done.c.count).label("times")
+        )
+        .where(services_done.c.done_at >= from_at, services_done.c.done_at < to_at)
+        .group_by(*kinds, func.date_trunc("week", services_done.c.done_at, STOCKHOLM.key))
+    )
     granted = (
         select(
             orders.c.client_id, orders.c.provider_id, order_services.c.care_service, order_services.c.standard_minutes
@@ -107,7 +115,7 @@ def load_shadow(connection: Connection, month: Month) -> ShadowFacts:
             for row in connection.execute(outcomes)
         ],
         done=[
-            Done(row.client_id, row.provider_id, microseconds(row.done_at), row.care_service, row._mapping["count"])
+            Done(row.client_id, row.provider_id, microseconds(row.first_at), row.care_service, row.times)
             for row in connection.execute(done)
         ],
         standard_minutes={

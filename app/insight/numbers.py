@@ -33,6 +33,14 @@ def mean_of_parts(parts: Iterable[tuple[int, int]]) -> Fraction | None:
     return sum((Fraction(part, whole) for whole, part in by_whole.items()), Fraction(0)) / count if count else None
 
 
+def sum_of(values: Iterable[Fraction]) -> Fraction:
+    """The exact sum; those with one denominator are added first, as whole numbers."""
+    by_denominator: dict[int, int] = defaultdict(int)
+    for value in values:
+        by_denominator[value.denominator] += value.numerator
+    return sum((Fraction(part, whole) for whole, part in by_denominator.items()), Fraction(0))
+
+
 def median_of(values: Sequence[int | Fraction]) -> Fraction | None:
     """The middle value, or the mean of the two middle ones; None of nothing."""
     if not values:

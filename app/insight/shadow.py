@@ -7,17 +7,15 @@ difference is a difference of models. A quantity is one client's with one provid
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
 
 from app.facts.prices import PriceList
-from app.insight.numbers import decimal, half_up, ratio
+from app.insight.numbers import half_up, ratio, sum_of
 from app.insight.shadow_model import ShadowModel, TimeRates
-from app.refusals import Invalid
 
 Band = str
 
@@ -91,24 +89,31 @@ class Amount:
     time_ore: Fraction
     fee_minutes: Fraction
 
-    def __add__(self, other: Amount) -> Amount:
-        return Amount(self.ore + other.ore, self.time_ore + other.time_ore, self.fee_minutes + other.fee_minutes)
-
-
-NOTHING = Amount(Fraction(0), Fraction(0), Fraction(0))
+    @classmethod
+    def total(cls, amounts: Sequence[Amount]) -> Amount:
+        """Their exact sum; nothing of none."""
+        if len(amounts) == 1:
+            return amounts[0]
+        return cls(
+            sum_of(one.ore for one in amounts),
+            sum_of(one.time_ore for one in amounts),
+            sum_of(one.fee_minutes for one in amounts),
+        )
 
 
 def amount_of(model: ShadowModel, account: AccountMonth, prices: PriceList, part: Quantities | None = None) -> Amount:
     """What the model gives for the account's month, or for a part of it (its share of a cap is the month's)."""
     quantities = account.whole if part is None else part
-    return _amount(model, (account.operation, account.price_on, prices), quantities, _kept_share(model, account))
+    return amount_of_quantities(
+        model, (account.operation, account.price_on, prices), quantities, kept_share(model, account)
+    )
 
 
 Priced = tuple[str, date, PriceList]
 """(operation, the day whose prices hold, the municipality's prices)."""
 
 
-def _amount(model: ShadowModel, priced: Priced, quantities: Quantities, kept: Fraction) -> Amount:
+def amount_of_quantities(model: ShadowModel, priced: Priced, quantities: Quantities, kept: Fraction) -> Amount:
     """What the model gives for quantities, `kept` of whose executed time is under its cap: linear in them."""
     time = Fraction(0)
     if model.time is not None:
@@ -120,7 +125,8 @@ def _amount(model: ShadowModel, priced: Priced, quantities: Quantities, kept: Fr
         "client_minutes": quantities.client_minutes * kept,
         "standard_minutes": Fraction(quantities.standard_minutes),
     }.get(model.fee_basis, Fraction(0))
-    ore = time * (1 + uplift) + model.visit_fee_ore * quantities.visit_count + services
+    paid = model.visit_fee_ore * quantities.visit_count + services
+    ore = time * (1 + uplift) + paid if uplift else time + paid
     return Amount(ore, time, Fraction(fee))
 
 
@@ -135,6 +141,12 @@ def neutral_uplift(paid_ore: Fraction, other_ore: Fraction, other_time_ore: Frac
     `other_ore` is without any uplift. At-door declines of 2.0 % of executed time give exactly 2 (vector M02).
     """
     share = ratio(paid_ore - other_ore, other_time_ore)
+    return None if share is None else share * 100
+
+
+def difference_percent(paid: Fraction, other: Fraction) -> Fraction | None:
+    """How much more the other model gives, in percent of what is paid; None where nothing is paid."""
+    share = ratio(other - paid, paid)
     return None if share is None else share * 100
 
 
@@ -191,141 +203,10 @@ def _declined_ore(model: ShadowModel, rates: _Rates, quantities: Quantities) -> 
     )
 
 
-def _kept_share(model: ShadowModel, account: AccountMonth) -> Fraction:
+def kept_share(model: ShadowModel, account: AccountMonth) -> Fraction:
     """The share of the month's executed time under the cap: minutes above it are cut evenly from all [D]."""
     cap = {"ordered": account.ordered_minutes, "ceiling": account.ceiling_minutes}
     executed = account.whole.executed
     if model.time is None or model.time.cap == "none" or executed <= cap[model.time.cap]:
         return Fraction(1)
     return Fraction(cap[model.time.cap], executed)
-
-
-def shadow_object(
-    models: Sequence[ShadowModel],
-    accounts: Sequence[AccountMonth],
-    prices: PriceList,
-    names: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """What `komgick shadow` prints: totals, then rows per month, week, provider (with its name) and client.
-
-    Every amount shown is an exact sum rounded to öre once, so a column need not add up to its total to the öre.
-    """
-    base = _base(models)
-    amounts = {
-        (model.name, index): amount_of(model, account, prices)
-        for model in models
-        for index, account in enumerate(accounts)
-    }
-    months = sorted({account.month for account in accounts})
-
-    def rows(key: Callable[[AccountMonth], tuple[str, ...]], names: tuple[str, ...]) -> list[dict[str, Any]]:
-        groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        for index, account in enumerate(accounts):
-            groups[key(account)].append(index)
-        return [
-            {**dict(zip(names, group, strict=True)), **_row(models, base, _sums(models, amounts, members))}
-            | _volume(accounts[index].whole for index in members)
-            for group, members in sorted(groups.items())
-        ]
-
-    return {
-        "months": months,
-        "paid_model": base.name,
-        "models": _model_rows(models, base, _sums(models, amounts, range(len(accounts)))),
-        "per_month": rows(lambda account: (account.month,), ("month",)),
-        "per_week": _week_rows(models, base, accounts, prices),
-        "per_provider": [
-            {"name": (names or {}).get(row["provider_id"], row["provider_id"]), **row}
-            for row in rows(lambda account: (account.provider_id, account.month), ("provider_id", "month"))
-        ],
-        "per_client": rows(
-            lambda account: (account.client_id, account.provider_id, account.month),
-            ("client_id", "provider_id", "month"),
-        ),
-    }
-
-
-def _base(models: Sequence[ShadowModel]) -> ShadowModel:
-    paid = [model for model in models if model.paid]
-    if not models or len(paid) > 1 or len({model.name for model in models}) < len(models):
-        raise Invalid("give one or more models with different names, at most one of them paid")
-    return paid[0] if paid else models[0]
-
-
-def _sums(
-    models: Sequence[ShadowModel], amounts: Mapping[tuple[str, int], Amount], members: Iterable[int]
-) -> dict[str, Amount]:
-    indices = list(members)
-    return {model.name: sum((amounts[model.name, index] for index in indices), NOTHING) for model in models}
-
-
-def _row(models: Sequence[ShadowModel], base: ShadowModel, sums: Mapping[str, Amount]) -> dict[str, Any]:
-    paid = half_up(sums[base.name].ore)
-    return {
-        "amounts_ore": {model.name: half_up(sums[model.name].ore) for model in models},
-        "difference_ore": {m.name: half_up(sums[m.name].ore) - paid for m in models if m is not base},
-        "difference_percent": {
-            m.name: decimal(difference_percent(sums[base.name].ore, sums[m.name].ore)) for m in models if m is not base
-        },
-        "fee_minutes": {model.name: half_up(sums[model.name].fee_minutes) for model in models},
-    }
-
-
-def difference_percent(paid: Fraction, other: Fraction) -> Fraction | None:
-    """How much more the other model gives, in percent of what is paid; None where nothing is paid."""
-    share = ratio(other - paid, paid)
-    return None if share is None else share * 100
-
-
-def _volume(parts: Iterable[Quantities]) -> dict[str, Any]:
-    total = Quantities()
-    for part in parts:
-        total.add(part)
-    return {
-        "executed_minutes": total.executed,
-        "visits": total.visit_count,
-        "visits_per_client_day": decimal(ratio(total.visit_count, total.client_days)),
-        "mean_visit_minutes": decimal(ratio(total.executed, total.visit_count)),
-    }
-
-
-def _model_rows(models: Sequence[ShadowModel], base: ShadowModel, sums: Mapping[str, Amount]) -> list[dict[str, Any]]:
-    paid = sums[base.name]
-    rows = []
-    for model in models:
-        own = sums[model.name]
-        plain = own.ore - own.time_ore * (model.time.uplift if model.time else 0)
-        uplift = neutral_uplift(paid.ore, plain, own.time_ore)
-        rows.append(
-            {
-                "model": model.name, "title_sv": model.title_sv, "source": model.source, "paid": model is base,
-                "amount_ore": half_up(own.ore), "difference_ore": half_up(own.ore) - half_up(paid.ore),
-                "difference_percent": decimal(difference_percent(paid.ore, own.ore)),
-                "neutral_uplift_percent": None if model is base else decimal(uplift),
-                "fee_minutes": half_up(own.fee_minutes),
-            }
-        )  # fmt: skip
-    return rows
-
-
-def _week_rows(
-    models: Sequence[ShadowModel], base: ShadowModel, accounts: Sequence[AccountMonth], prices: PriceList
-) -> list[dict[str, Any]]:
-    """Per week. What no cap cuts is summed before it is priced: amounts are linear, and a city has 110,000 parts."""
-    sums: dict[str, dict[str, Amount]] = defaultdict(lambda: {model.name: NOTHING for model in models})
-    for model in models:
-        whole: dict[tuple[str, str, date], Quantities] = defaultdict(Quantities)
-        for account in accounts:
-            kept = _kept_share(model, account)
-            for week, part in account.weeks.items():
-                if kept == 1:
-                    whole[week, account.operation, account.price_on].add(part)
-                else:
-                    sums[week][model.name] += amount_of(model, account, prices, part)
-        for (week, operation, on), quantities in whole.items():
-            sums[week][model.name] += _amount(model, (operation, on, prices), quantities, Fraction(1))
-    parts: dict[str, Quantities] = defaultdict(Quantities)
-    for account in accounts:
-        for week, part in account.weeks.items():
-            parts[week].add(part)
-    return [{"week": week, **_row(models, base, sums[week]), **_volume([parts[week]])} for week in sorted(parts)]

@@ -17,7 +17,7 @@ import numpy as np
 from app.core.month import Month
 from app.insight.meetings import latest_so_far
 from app.insight.shadow import AccountMonth, Quantities
-from app.insight.stays import Flags, Ints, Stays, different_with_counts
+from app.insight.stays import Flags, Ints, Stays, different, different_with_counts
 from app.insight.windows import Window
 
 _MINUTE_US = 60_000_000
@@ -37,7 +37,7 @@ class Declined(NamedTuple):
 
 
 class Done(NamedTuple):
-    """Care services carried out."""
+    """Care services of one kind carried out within a week, the first of them when."""
 
     client_id: str
     provider_id: str
@@ -106,7 +106,6 @@ def _add_visits(facts: ShadowFacts, window: Window, weeks: dict[Account, dict[st
     keys, counts = different_with_counts(key)
     place = np.searchsorted(keys, key)
     sums = [_sums(place, values, len(keys)) for values in (by_day, stays.minutes - by_day, union)]
-    days_key, _ = different_with_counts(account * window.day_count + day)
     for number, visits, day_sum, night_sum, clients in zip(
         keys.tolist(), counts.tolist(), *(column.tolist() for column in sums), strict=True
     ):
@@ -117,9 +116,10 @@ def _add_visits(facts: ShadowFacts, window: Window, weeks: dict[Account, dict[st
             if minutes:
                 part.minutes[start, band] += minutes
         part.client_minutes += clients
-    for number in days_key.tolist():
-        whose, on = divmod(number, window.day_count)
-        _part(stays, names, whose * len(names) + int(week_of_day[on]), weeks).client_days += 1
+    days_key = different(account * window.day_count + day)
+    whose_weeks = days_key // window.day_count * len(names) + week_of_day[days_key % window.day_count]
+    for number, days in zip(*(column.tolist() for column in different_with_counts(whose_weeks)), strict=True):
+        _part(stays, names, number, weeks).client_days += days
 
 
 def _part(stays: Stays, names: list[str], number: int, weeks: dict[Account, dict[str, Quantities]]) -> Quantities:

@@ -23,10 +23,10 @@ from app.insight.shadow import (
     implied_base,
     neutral_uplift,
     percent_of,
-    shadow_object,
     uplifted,
 )
 from app.insight.shadow_model import ShadowModel, TimeRates, read_shadow_model
+from app.insight.shadow_report import shadow_object
 from app.insight.shadow_rows import Declined, Done, ShadowFacts, account_months
 from app.insight.stays import Stays, microseconds
 from app.refusals import Invalid
