@@ -11,6 +11,7 @@ from sqlalchemy import Connection, insert
 from app.core.month import Month
 from app.db.callers import Caller
 from app.db.engine import Database
+from app.evidence.tables import planned_visits
 from app.facts import Finding, Visit
 from app.findings.store import to_row as finding_row
 from app.findings.tables import findings
@@ -18,6 +19,8 @@ from app.insight.contacts import ContactPerson
 from app.insight.continuity import measured_object
 from app.insight.measure import compute
 from app.insight.measures import measure_named
+from app.insight.month_visits import load_month_visits, planned_starts
+from app.insight.stays import microseconds
 from app.insight.store import DatabaseSource, load_stays
 from app.insight.windows import Window
 from app.registry.tables import clients, contacts, employments, providers, units
@@ -111,3 +114,36 @@ def test_variants_ask_the_database_too(database: Database, variant: str) -> None
             frozenset({variant}),
         )  # fmt: skip
         assert measured.variants == {variant}
+
+
+def test_a_visit_was_planned_as_its_plans_newest_version_says(database: Database) -> None:
+    first, moved, days_later = (datetime(2026, 10, day, hour, tzinfo=UTC) for day, hour in ((5, 8), (5, 9), (9, 9)))
+    plan = {"client_id": "c1", "end_at": days_later, "stored_at": NOW}
+    versions = [
+        ("once", "p0", 1, first),
+        ("once", "p1", 1, moved),
+        ("twice", "p0", 1, first),
+        ("twice", "p0", 2, moved),
+    ]
+    versions += [("away", "p0", 1, first), ("away", "p0", 2, datetime(2026, 12, 24, 8, tzinfo=UTC))]
+    made = [
+        visit(f"c{number}", "s1", first, moved, provider_id=provider_id, planned_id=planned_id)
+        for number, (provider_id, planned_id) in enumerate(
+            (("p0", "once"), ("p1", "once"), ("p0", "twice"), ("p0", "away"), ("p0", "nobody's"), ("p0", ""))
+        )
+    ]
+    with database.transaction(Caller.batch()) as connection:
+        put(connection, made)
+        rows = [
+            {**plan, "planned_id": planned_id, "provider_id": provider_id, "version": version, "start_at": start_at}
+            for planned_id, provider_id, version, start_at in versions
+        ]
+        connection.execute(insert(planned_visits), rows)
+        read = load_month_visits(connection, Month(2026, 10))
+        planned = planned_starts(connection, Month(2026, 10), read)
+    clients_of = [read.stays.clients[client] for client in planned.client.tolist()]
+    assert dict(zip(clients_of, planned.planned_us.tolist(), strict=True)) == {
+        "c0": microseconds(first), "c1": microseconds(moved), "c2": microseconds(moved),
+        "c3": microseconds(datetime(2026, 12, 24, 8, tzinfo=UTC)),
+    }  # fmt: skip
+    assert set(planned.start_us.tolist()) == {microseconds(first)}
