@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from app.core.clock import utc_now
 from app.core.localtime import local_date
 from tests.bench.figures import LINEAR, Figure, slope
-from tests.bench.history import grown, imported
+from tests.bench.history import derived_anew, grown, imported
 from tests.bench.import_derive import MONTH
 from tests.bench.world import World
 
@@ -40,8 +40,7 @@ def _months(world: World) -> Iterator[Figure]:
         months = len(grown(world, data, wanted, local_date(utc_now())))
         with world.served(data) as served:
             taps.append(served.count("SELECT count(*) FROM taps"))
-        # Exit status 1: copied visits get ids of their own now.
-        costs.append(world.komgick(data, "rebuild", good=(0, 1)).cpu_s)
+        costs.append(derived_anew(world, data).cpu_s)
         note = f"{clients} clients, {taps[-1]} taps"
         yield Figure(f"rebuild_of_{months}_months", costs[-1], "CPU-s", None, None, note)
     yield Figure("growth_with_months_rebuild", slope(taps, costs), "slope", LINEAR, None, "CPU-s against taps")

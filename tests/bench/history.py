@@ -20,9 +20,10 @@ from app.db.engine import Database
 from app.evidence import tables as said
 from app.findings.tables import findings
 from app.months.tables import month_accounts
-from app.registry.tables import services_done, staff_hours
+from app.registry.tables import employments, orders, services_done, staff_hours, tags
 from app.visits.tables import decline_outcomes, visits
 from tests.bench.import_derive import MONTH, bundle_of, simulate
+from tests.bench.machine import Spent
 from tests.bench.world import World
 
 LOCAL = "Europe/Stockholm"
@@ -43,6 +44,13 @@ TABLES: Mapping[Table, str] = {
     month_accounts: "month_on",
     billing_lines: "month_on",
 }
+# Who was there from the first day of a bundle was there before it: the first row of each that lasts, by its key.
+LASTING: Mapping[Table, tuple[str, ...]] = {
+    orders: ("client_id", "provider_id", "service"),
+    employments: ("staff_id",),
+    tags: ("tag_uid", "client_id"),
+}
+DERIVED = (visits, findings, decline_outcomes, month_accounts, billing_lines)
 IDS = frozenset(
     ("visit_id", "manual_id", "planned_id", "decline_id", "finding_id", "line_id", "dispute_id", "reason_id",
      "correction_id", "replaced_by", "visit_ids")
@@ -71,6 +79,20 @@ def grown(world: World, data: str, months: int, today: date) -> list[Month]:
         return [month for month in _stored(database) if month < begun]
 
 
+def derived_anew(world: World, data: str) -> Spent:
+    """Let a grown town's visits and accounts be those that its taps give: copies have ids that no derivation makes.
+
+    The cost is that of deriving all its months from nothing.
+    """
+    with world.database(data) as database, database.owner.begin() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(table.name for table in DERIVED)}"))
+    # Exit status 1: nothing of it was there.
+    spent = world.komgick(data, "rebuild", good=(0, 1))
+    with world.database(data) as database:
+        _analyze(database)
+    return spent
+
+
 def _stored(database: Database) -> list[Month]:
     """The months of which a town has accounts, not only those of visits over a month's end; ascending."""
     with database.owner.connect() as connection:
@@ -82,17 +104,38 @@ def _stored(database: Database) -> list[Month]:
 def copy_months(database: Database, given: Month, wanted: Iterable[Month], today: date) -> None:
     """What is stored of one month, once more in others that have nothing; of today's month only the days before it.
 
-    A month is one transaction. Statistics are brought up to date at the end.
+    The registry is made to reach back as far. A month is one transaction. Statistics are brought up to date at the end.
     """
+    wanted = list(wanted)
+    with database.owner.begin() as connection:
+        days = (given.first_on - min(wanted).first_on).days
+        for table, key in LASTING.items():
+            _reach_back(connection, table, key, days)
     for month in wanted:
         with database.owner.begin() as connection:
             # Index builds of millions of rows stay in memory; this transaction's alone.
             connection.execute(text("SET LOCAL maintenance_work_mem = '256MB'"))
             for table in TABLES:
                 _copy(connection, table, given, month, today)
+    _analyze(database)
+
+
+def _analyze(database: Database) -> None:
     with database.owner.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for table in TABLES:
+        for table in (*TABLES, *LASTING):
             connection.execute(text(f"VACUUM (ANALYZE) {table.name}"))
+
+
+def _reach_back(connection: Connection, table: Table, key: tuple[str, ...], days: int) -> None:
+    since = next(column.name for column in table.columns if column.name.startswith("valid_from"))
+    same = " AND ".join(f"older.{name} = one.{name}" for name in key)
+    connection.execute(
+        text(
+            f"UPDATE {table.name} one SET {since} = {since} - make_interval(days => :days)"
+            f" WHERE NOT EXISTS (SELECT FROM {table.name} older WHERE {same} AND older.{since} < one.{since})"
+        ),
+        {"days": max(0, days)},
+    )
 
 
 def _copy(connection: Connection, table: Table, given: Month, wanted: Month, today: date) -> None:
