@@ -76,6 +76,7 @@ def grown(world: World, data: str, months: int, today: date) -> list[Month]:
         wanted = [begun, *(begun.plus(-back) for back in range(1, months + 1))]
         if missing := [month for month in wanted if month not in stored]:
             copy_months(database, stored[-1], missing, today)
+            world.derived.discard(data)
         return [month for month in _stored(database) if month < begun]
 
 
@@ -90,6 +91,7 @@ def derived_anew(world: World, data: str) -> Spent:
     spent = world.komgick(data, "rebuild", good=(0, 1))
     with world.database(data) as database:
         _analyze(database)
+    world.derived.add(data)
     return spent
 
 

@@ -40,41 +40,40 @@ def measure(world: World) -> Iterator[Figure]:
     today = local_date(utc_now())
     clients = world.sizes.clients // world.sizes.rebuild_part
     year = imported(world, clients)
-    costs: dict[str, list[float]] = {"yesterday": [], "begun": [], year: []}
+    costs: dict[str, list[float]] = {"yesterday": [], year: []}
     world.komgick("yesterday", "import", str(_one_day(world, clients, today - timedelta(days=1))))
-    world.komgick("begun", "import", str(bundle_of(world, clients, MONTH)))
-    months = {
-        data: _closed(world, data, wanted, today) for data, wanted in (("begun", 1), (year, max(world.sizes.months)))
-    }
+    had = {"yesterday": "yesterday", year: _closed(world, year, max(world.sizes.months), today)}
+    if world.sizes.begun_town:
+        world.komgick("begun", "import", str(bundle_of(world, clients, MONTH)))
+        costs["begun"], had["begun"] = [], _closed(world, "begun", 1, today)
     with ExitStack() as stack:
-        all_ = {data: stack.enter_context(world.served(data)) for data in costs}
-        parts = _rounds(all_["yesterday"], world.sizes.devices)
-        for number, rounds in enumerate(parts):
-            for data, served in all_.items():
+        towns = {data: stack.enter_context(world.served(data)) for data in costs}
+        for number, rounds in enumerate(_rounds(towns["yesterday"], world.sizes.devices)):
+            for data, served in towns.items():
                 cost = _cost(world, served, rounds, f"m{number}")
                 if number:  # the first time is for caches and plans
                     costs[data].append(cost)
-    day, begun, long = (median(costs[data]) for data in costs)
-    note = f"one a request, derived; the town of {clients} clients has {{}}"
-    yield Figure("tap_with_one_day", day, "CPU-ms", None, None, note.format("yesterday"))
-    kept = "{} closed months and the begun one"
-    yield Figure("tap_with_begun_month", begun, "CPU-ms", None, None, note.format(kept.format(months["begun"])))
-    yield Figure("tap_with_history", long, "CPU-ms", None, None, note.format(kept.format(months[year])))
-    said = f"medians of {ROUNDS}, in turn"
-    yield Figure("history_factor", long / day, "ratio", AT_MOST, None, f"{long:.2f} / {day:.2f} CPU-ms a tap, {said}")
-    yield Figure(
-        "history_factor_of_closed_months", long / begun, "ratio", None, None,
-        f"{long:.2f} / {begun:.2f} CPU-ms a tap, {said}",
-    )  # fmt: skip
+    names = {"yesterday": "tap_with_one_day", "begun": "tap_with_begun_month", year: "tap_with_history"}
+    found = {data: median(its) for data, its in costs.items()}
+    for data, cost in found.items():
+        note = f"one a request, derived; the town of {clients} clients has {had[data]}"
+        yield Figure(names[data], cost, "CPU-ms", None, None, note)
+    for name, before, target in (
+        ("history_factor", "yesterday", AT_MOST), ("history_factor_of_closed_months", "begun", None),
+    ):  # fmt: skip
+        if before in found:
+            said = f"{found[year]:.2f} / {found[before]:.2f} CPU-ms a tap, medians of {ROUNDS}, in turn"
+            yield Figure(name, found[year] / found[before], "ratio", target, None, said)
 
 
-def _closed(world: World, data: str, wanted: int, today: date) -> int:
-    """Let a town have so many closed months and the begun one; how many closed ones it has."""
+def _closed(world: World, data: str, wanted: int, today: date) -> str:
+    """Let a town have so many closed months and the begun one; what it has then, in words."""
     months = grown(world, data, wanted, today)
-    derived_anew(world, data)
+    if data not in world.derived:
+        derived_anew(world, data)
     for month in months:
         world.komgick(data, "month", "close", str(month), "--carry-open")
-    return len(months)
+    return f"{len(months)} closed months and the begun one"
 
 
 def _cost(world: World, served: Served, rounds: Sequence[Round], prefix: str) -> float:

@@ -50,6 +50,8 @@ class Sizes:
     divisor: int = 1
     """By what loops of limits are shortened."""
     peers: bool = True
+    begun_town: bool = True
+    """Whether a town with only the begun month stands between yesterday and a year."""
 
 
 FULL = Sizes(
@@ -60,7 +62,7 @@ FULL = Sizes(
 QUICK = Sizes(
     devices=64, singles=12, batches=1, connections=32, steady_s=4, backlog_devices=400, backlog_taps=10,
     clients=128, fractions=(4, 1), months=(1, 3), rebuild_part=4, year_part=1,
-    reads=40, touches=60, pgbench_s=1, divisor=2,
+    reads=40, touches=60, pgbench_s=1, divisor=2, begun_town=False,
 )  # fmt: skip
 MINIATURE = Sizes(
     devices=2, singles=2, batches=1, connections=2, steady_s=1, backlog_devices=2, backlog_taps=4,
@@ -78,6 +80,8 @@ class World:
     limits: dict[str, float] = field(default_factory=dict)
     found: dict[str, float] = field(default_factory=dict)
     """The values of the figures so far, and CPU-seconds of imports by their data."""
+    derived: set[str] = field(default_factory=set)
+    """Data whose visits and accounts are those that its taps give, not copies."""
     given: Path | None = None
     """The data folder of an imported town that stands in for the year's; it is changed."""
     notes: list[str] = field(default_factory=list)
