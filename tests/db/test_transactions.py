@@ -163,3 +163,10 @@ def test_many_threads_share_one_pool(notes: Database) -> None:
     for thread in threads:
         thread.join()
     assert len(seen) == 24
+
+
+def test_a_provider_has_no_question_outside_a_transaction_where_its_wall_stands(database: Database) -> None:
+    with database.question(Caller.batch()) as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    with pytest.raises(ValueError, match="transaction"), database.question(Caller.provider("p1")):
+        pass
